@@ -1,0 +1,13 @@
+"""Every test runs in float64 with strict promotion; warnings are errors (pyproject.toml)."""
+
+import pathlib
+
+import jax
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update(
+    "jax_compilation_cache_dir", str(pathlib.Path(__file__).parents[1] / ".jax_cache" / "tests")
+)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

@@ -1,0 +1,49 @@
+"""unrolljax: write a solver once as a pure step; choose by a flag how its gradient is computed."""
+
+from unrolljax import prox, solvers
+from unrolljax.core.problem import Composite, Objective, Residuals, Saddle
+from unrolljax.core.solution import Solution, SolveFailed
+from unrolljax.core.solver import Solver, Structure
+from unrolljax.core.status import Status, describe
+from unrolljax.core.stop import Stop
+from unrolljax.gradients.detach import Detach
+from unrolljax.gradients.implicit import Implicit
+from unrolljax.gradients.mode import GradientMode
+from unrolljax.gradients.neumann import Neumann
+from unrolljax.gradients.one_step import OneStep
+from unrolljax.gradients.rate import estimate_rate, truncation_depth
+from unrolljax.gradients.solve import solve
+from unrolljax.gradients.truncated import Truncated
+from unrolljax.gradients.unroll import Unroll
+from unrolljax.solvers.fixed_point import FixedPoint
+from unrolljax.solvers.gradient_descent import GradientDescent
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Composite",
+    "Detach",
+    "FixedPoint",
+    "GradientDescent",
+    "GradientMode",
+    "Implicit",
+    "Neumann",
+    "Objective",
+    "OneStep",
+    "Residuals",
+    "Saddle",
+    "Solution",
+    "SolveFailed",
+    "Solver",
+    "Status",
+    "Stop",
+    "Structure",
+    "Truncated",
+    "Unroll",
+    "describe",
+    "estimate_rate",
+    "prox",
+    "solve",
+    "solvers",
+    "truncation_depth",
+]

@@ -1,0 +1,1 @@
+"""Solver, problem, status, stop, and the only loop."""

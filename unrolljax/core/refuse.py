@@ -1,0 +1,42 @@
+"""Outputs that have no derivative and say so."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.tree_util import tree_leaves, tree_map
+from jaxtyping import Array, PyTree
+
+
+def refuse_derivative(value: PyTree[Array], inputs: PyTree) -> PyTree[Array]:
+    """`value`, whose derivative with respect to `inputs` is NaN instead of a silent zero.
+
+    Diagnostics (residual, trace) are computed off the differentiated path. Their cotangents are
+    zero unless somebody differentiates them; a non-zero one turns every gradient into NaN, in
+    reverse and in forward mode, without raising inside jit.
+    """
+    numbers = [leaf for leaf in tree_leaves(inputs) if eqx.is_inexact_array(leaf)]
+    return _refuse(value, numbers) if numbers else value
+
+
+@jax.custom_jvp
+def _refuse(value, numbers):
+    del numbers
+    return value
+
+
+@_refuse.defjvp
+def _refuse_jvp(primals, tangents):
+    value, numbers = primals
+    _, directions = tangents
+    total = sum(jnp.sum(jnp.real(d)).astype(jnp.result_type(float)) for d in directions)
+    return _refuse(value, numbers), tree_map(lambda v: _nan_unless_zero(total, v), value)
+
+
+def _nan_unless_zero(total: Array, like: Array) -> Array:
+    """A linear function of `total` to JAX; NaN wherever it or its transpose meets a non-zero."""
+    spread = jnp.broadcast_to(total, like.shape).astype(like.dtype)
+
+    def poison(_, b):
+        return jnp.where(b == 0, jnp.zeros_like(b), jnp.full_like(b, jnp.nan))
+
+    return jax.lax.custom_linear_solve(lambda v: v, spread, poison, poison)

@@ -1,0 +1,1 @@
+"""One file per gradient mode, the adjoint linear solve, and the front door `solve`."""

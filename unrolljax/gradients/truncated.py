@@ -1,0 +1,162 @@
+"""Truncated unrolling: credit is carried back through the last steps only."""
+
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.tree_util import tree_map
+from jaxtyping import Array, Bool, PyTree
+
+from unrolljax.core import trees
+from unrolljax.core.loop import Info, run
+from unrolljax.core.solution import Solution
+from unrolljax.core.solver import Problem, Solver, State
+from unrolljax.core.status import Status
+from unrolljax.core.stop import Stop
+from unrolljax.gradients.implicit import check_convergence_is_tested, check_on_failure
+from unrolljax.gradients.mode import GradientMode, assemble
+from unrolljax.gradients.series import Linear, Split, linearise_step, split, transpose
+from unrolljax.gradients.theorem import no_cotangent
+
+
+class Truncated(GradientMode):
+    """The derivative of the last `depth` steps; earlier iterates are held constant.
+
+    - `depth`: an integer tapes that many last steps (memory grows with it, whatever max_steps).
+      "auto" measures the contraction instead: the adjoint is carried back, without a tape, at the
+      last state until what is neglected is below `tol` of the whole,
+      `|a_K| / (1 - rate) <= tol |sum a_k|` with rate the larger of the adjoint's and the forward
+      iteration's ratio. The forward ratio guards against directions that the adjoint has not
+      felt yet (Aicher, Foti & Fox 2019).
+    - `tol`: relative credit that may be neglected, for "auto".
+    - `max_depth`: bound on the automatic depth; reaching it is a failure.
+    - `on_failure`: for "auto", "nan" makes the derivative NaN where the solve did not converge or
+      the bound was reached; "ignore" passes it on.
+
+    An integer depth differentiates in forward and reverse mode, "auto" in reverse mode.
+    """
+
+    depth: int | Literal["auto"] = eqx.field(default="auto", static=True)
+    tol: float | Array = 1e-3
+    max_depth: int = eqx.field(default=10_000, static=True)
+    on_failure: Literal["nan", "ignore"] = eqx.field(default="nan", static=True)
+
+    def __check_init__(self):
+        check_on_failure(self)
+        counted = type(self.depth) is int and self.depth >= 1
+        if not (counted or self.depth == "auto"):
+            raise ValueError(f"Truncated(depth={self.depth!r}): use a positive integer or 'auto'.")
+        if isinstance(self.tol, float) and not 0 < self.tol < 1:
+            raise ValueError(f"Truncated(tol={self.tol:g}): a fraction between 0 and 1.")
+
+    def check(self, solver: Solver, stop: Stop, dtype: Any) -> None:
+        """Refuse solvers whose step cannot be differentiated, and for "auto" a stop without test."""
+        del dtype
+        self._needs_a_differentiable_step(solver)
+        if self.depth == "auto":
+            check_convergence_is_tested(self, stop)
+        elif self.depth >= stop.max_steps:
+            raise ValueError(
+                f"Truncated(depth={self.depth}) is not below Stop(max_steps={stop.max_steps}). "
+                "Use gradient=Unroll() to differentiate every step."
+            )
+
+    def solve(self, solver: Solver, problem: Problem, x0: PyTree[Array], stop: Stop) -> Solution:
+        """Step until `stop` says so, off every differentiated path; then tape or attach the end."""
+        solve = self._attached if self.depth == "auto" else self._taped
+        return solve(solver, problem, x0, stop)
+
+    def _taped(self, solver, problem, x0, stop):
+        head_steps = stop.max_steps - int(self.depth)
+        head = Stop(head_steps, stop.tol, min(stop.trace_every, head_steps))
+        state, info = _untaped(solver, problem, x0, head)
+        tail = Stop(max_steps=int(self.depth), tol=None)
+        state, last = run(solver, problem, trees.stop_gradient(state), tail, taped=True)
+        info = _append(info, last, trees.norm(solver.read(state)), stop)
+        return assemble(solver, problem, solver.read(state), state, info)
+
+    def _attached(self, solver, problem, x0, stop):
+        state, info = _untaped(solver, problem, x0, stop)
+        good = (info.status == Status.CONVERGED) | (self.on_failure == "ignore")
+        state = self._attach(solver, problem, state, info.rate, good)
+        return assemble(solver, problem, solver.read(state), state, info)
+
+    def _attach(self, solver, problem, state: State, rate: Array, good: Array) -> State:
+        """`state`, whose cotangent is carried back as far as the truncation rule asks."""
+        theta, last = split((solver, problem)), split(state)
+
+        @jax.custom_vjp
+        def value(theta_arrays, state_arrays, limits):
+            del theta_arrays, limits
+            return state_arrays[0]
+
+        def forward(theta_arrays, state_arrays, limits):
+            # Recursing makes a second derivative refuse (a while loop) instead of losing terms.
+            numbers = value(theta_arrays, state_arrays, limits)
+            return numbers, (theta_arrays, (numbers, state_arrays[1]), limits)
+
+        def backward(saved, cotangent):
+            theta_arrays, state_arrays, (rate, good, tol) = saved
+            linear = linearise_step(
+                Split(*theta_arrays, theta.static), Split(*state_arrays, last.static)
+            )
+            back = transpose(linear.through_state, state_arrays[0])
+            total, enough = carry_back(back, cotangent, rate, tol, self.max_depth)
+            bar = transpose(linear.from_theta, theta_arrays[0])(total)
+            if self.on_failure == "nan":
+                bar = tree_map(
+                    lambda v: jnp.where(good & enough, v, jnp.full_like(v, jnp.nan)), bar
+                )
+            return (bar, no_cotangent(theta_arrays[1])), *map(no_cotangent, saved[1:])
+
+        value.defvjp(forward, backward)
+        numbers = value(theta[:2], last[:2], (rate, good, self.tol))
+        return Split(numbers, last.others, last.static).whole
+
+
+def carry_back(
+    back: Linear, first: PyTree[Array], rate: Array, tol: Array, max_depth: int
+) -> tuple[PyTree[Array], Bool[Array, ""]]:
+    """`sum_k back^k(first)` until the neglected rest is below `tol` of it; and whether it is.
+
+    The rest is estimated by `|a_k| / (1 - slowest)`, with slowest the larger of the last adjoint
+    ratio and `rate`.
+    """
+
+    def enough(carry):
+        total, term, ratio, _ = carry
+        slowest = jnp.maximum(ratio, rate)
+        rest = trees.norm(term) / jnp.where(slowest < 1, 1 - slowest, 0)
+        return rest <= tol * trees.norm(total)
+
+    def unfinished(carry):
+        return ~enough(carry) & (carry[3] < max_depth) & jnp.isfinite(trees.norm(carry[1]))
+
+    def extend(carry):
+        total, term, _, depth = carry
+        new = back(term)
+        size = trees.norm(term)
+        ratio = trees.norm(new) / jnp.where(size > 0, size, 1)
+        return trees.add(total, new), new, ratio, depth + 1
+
+    start = (first, first, jnp.full_like(trees.norm(first), jnp.inf), jnp.ones((), jnp.int32))
+    end = jax.lax.while_loop(unfinished, extend, extend(start))
+    return end[0], enough(end) | (trees.norm(first) == 0)
+
+
+def _untaped(solver, problem, x0, stop) -> tuple[State, Info]:
+    solver, problem, x0 = trees.stop_gradient((solver, problem, x0))
+    return run(solver, problem, solver.init(problem, x0), stop, taped=False)
+
+
+def _append(head: Info, tail: Info, size: Array, stop: Stop) -> Info:
+    """The diagnostics of head and tail together; a tail may still converge, or break."""
+    status = head.status
+    if stop.tol is not None:
+        small = tail.residual <= stop.tol * (1 + size)
+        status = jnp.where((status == Status.MAX_STEPS) & small, Status.CONVERGED, status)
+    status = jnp.where(tail.status == Status.NONFINITE, Status.NONFINITE, status)
+    return head._replace(
+        status=status.astype(jnp.int32), steps=head.steps + tail.steps, residual=tail.residual
+    )
