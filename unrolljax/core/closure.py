@@ -89,7 +89,7 @@ def hoist(solver: Solver, problem: Problem, x0: PyTree[Array]) -> Solver:
 
 
 def _closes_over_tracers(solver: Solver, problem: Problem, x0: PyTree[Array]) -> bool:
-    """Trace one step and the condition, if any function has a closure, and look at the constants."""
+    """Trace a step and the condition where some function has a closure; look at the constants."""
     functions = [leaf for leaf in tree_leaves((solver, problem)) if callable(leaf)]
     if not any(map(_may_close_over_arrays, functions)):
         return False

@@ -46,7 +46,7 @@ class Solution(eqx.Module):
         return self.info.steps
 
     def raise_if_failed(self) -> "Solution":
-        """Return self, or raise `SolveFailed` naming each failure and what to change (host only)."""
+        """Return self, or raise `SolveFailed` naming each failure and its remedy (host only)."""
         codes = np.atleast_1d(np.asarray(self.status)).ravel()
         failures = [code for code in np.unique(codes) if Status(int(code)).failed]
         if failures:

@@ -44,7 +44,7 @@ def real_dot(a: PyTree[Array], b: PyTree[Array]) -> Array:
 
 
 def where(condition: Array, a: PyTree, b: PyTree) -> PyTree:
-    """`a` where a scalar condition holds, else `b`; leaves that are no arrays are taken from `a`."""
+    """`a` where a scalar condition holds, else `b`; leaves that are no arrays come from `a`."""
     return tree_map(lambda u, v: jnp.where(condition, u, v) if eqx.is_array(u) else u, a, b)
 
 

@@ -20,7 +20,7 @@ from unrolljax.gradients.series import Split, linearise_step, split
 
 
 class Neumann(GradientMode):
-    """`(I - J)^{-1}` replaced by its first `terms` powers, J the Jacobian of a step at the solution.
+    """`(I - J)^{-1}` replaced by its first `terms` powers; J is a step's Jacobian at the solution.
 
     The error shrinks like `rate ** terms` (Lorraine, Vicol & Duvenaud 2020); `terms=1` is one-step
     differentiation. No tape; forward and reverse mode. As with `Implicit`, `on_failure="nan"`

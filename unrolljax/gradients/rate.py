@@ -1,4 +1,4 @@
-"""The truncation rule: how deep must credit be carried back for a given error?
+"""The truncation rule: how deep credit must be carried back for a given error.
 
 A process that contracts at `rate` per step leaves at most `rate ** depth` of the credit beyond
 `depth` steps, be it the unrolled adjoint of a fixed-point iteration, a window of backpropagation

@@ -1,8 +1,8 @@
 """The implicit function theorem as a derivative rule.
 
 At a solution x of `F(theta, x) = 0`, `dx = -A^{-1} dF/dtheta dtheta` with `A = dF/dx`. In reverse,
-the cotangent w of x is pulled back by one adjoint solve: `A^T u = w`, `theta_bar = -(dF/dtheta)^T u`
-(Griewank & Walther 2008, ch. 15; Blondel et al. 2022, eq. 5). Everything is done in real
+the cotangent w of x is pulled back by one adjoint solve: `A^T u = w`, then
+`theta_bar = -(dF/dtheta)^T u` (Griewank & Walther 2008, ch. 15; Blondel et al. 2022). Everything is done in real
 coordinates, so that complex unknowns need no holomorphy.
 """
 

@@ -51,7 +51,7 @@ class Truncated(GradientMode):
             raise ValueError(f"Truncated(tol={self.tol:g}): a fraction between 0 and 1.")
 
     def check(self, solver: Solver, stop: Stop, dtype: Any) -> None:
-        """Refuse solvers whose step cannot be differentiated, and for "auto" a stop without test."""
+        """Refuse a step that cannot be differentiated, and for "auto" a stop without a test."""
         del dtype
         self._needs_a_differentiable_step(solver)
         if self.depth == "auto":

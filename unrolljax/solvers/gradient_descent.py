@@ -22,8 +22,8 @@ class GradientDescent(Solver):
     """Minimise `problem.objective(x)` by `x <- x - step_size * gradient + momentum * velocity`.
 
     - `step_size`: converges for strongly convex objectives below 2/L (1/L with momentum).
-    - `momentum`: in [0, 1); None for none. With curvatures in [m, L] the best heavy-ball numbers
-      are `step_size = 4 / (sqrt L + sqrt m)^2`, `momentum = ((sqrt L - sqrt m)/(sqrt L + sqrt m))^2`.
+    - `momentum`: in [0, 1); None for none. With curvatures in [m, L], s = sqrt L + sqrt m and
+      d = sqrt L - sqrt m, the best heavy-ball numbers are step 4 / s^2 and momentum (d / s)^2.
     - `kind`: "polyak" takes the gradient at x (Polyak 1964), "nesterov" at the extrapolated point
       (Nesterov 1983).
 
