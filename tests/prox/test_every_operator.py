@@ -1,5 +1,6 @@
 """What holds for every operator of the package; a new public name must enter the table."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import NamedTuple
@@ -64,18 +65,28 @@ NOT_OPERATORS = {
     *("from_projection", "moreau_conjugate", "scaled", "separable", "translated"),
 }
 
+BATCH = 20
 VARIANTS = [(name, False) for name in CASES] + [
     (name, True) for name, case in CASES.items() if case.takes_complex
 ]
 with_complex = pytest.mark.parametrize(("name", "complex_valued"), VARIANTS)
 
 
-def draw(case: Case, seed: int, complex_valued: bool = False, scale: float = 1.5):
+def draw(case: Case, seed: int, complex_valued: bool):
     rng = np.random.default_rng(seed)
-    v = scale * rng.standard_normal(case.shape)
+    v = 1.5 * rng.standard_normal(case.shape)
     if complex_valued:
-        v = v + 1j * scale * rng.standard_normal(case.shape)
+        v = v + 1.5j * rng.standard_normal(case.shape)
     return jnp.asarray(v)
+
+
+def draw_batch(case: Case, seed: int, complex_valued: bool):
+    return jnp.stack([draw(case, seed + k, complex_valued) for k in range(BATCH)])
+
+
+@functools.cache
+def batched(name: str):
+    return jax.jit(jax.vmap(CASES[name].apply))
 
 
 def inner(a, b):
@@ -93,10 +104,10 @@ def test_the_table_holds_every_public_operator():
 def test_firmly_nonexpansive(name, complex_valued):
     case = CASES[name]
     weight = 1.0 if name == "project_positive_semidefinite" else 0.7  # there it scales v
-    apply = jax.jit(jax.vmap(lambda v: case.apply(v, jnp.asarray(weight))))
-    v = jnp.stack([draw(case, seed, complex_valued) for seed in range(20)])
-    other = jnp.stack([draw(case, 100 + seed, complex_valued) for seed in range(20)])
-    moved = apply(v) - apply(other)
+    weights = jnp.full(BATCH, weight)
+    v = draw_batch(case, 0, complex_valued)
+    other = draw_batch(case, 100, complex_valued)
+    moved = batched(name)(v, weights) - batched(name)(other, weights)
     for change, distance in zip(moved, v - other, strict=True):
         assert inner(change, change) <= inner(change, distance) + 1e-12
 
@@ -123,9 +134,10 @@ def test_derivatives_match_central_differences(name, complex_valued):
         )
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_derivatives_are_finite_at_kinks(name):
-    case, dtype = CASES[name], jnp.float32  # in which the square of 1e-25 underflows
+@with_complex
+def test_derivatives_are_finite_at_kinks(name, complex_valued):
+    # Single precision, in which the square of 1e-25 underflows.
+    case, dtype = CASES[name], jnp.complex64 if complex_valued else jnp.float32
 
     @jax.jit
     def differentiate(v, weight):
@@ -135,17 +147,16 @@ def test_derivatives_are_finite_at_kinks(name):
     for size in (0.0, 1e-25, 0.7):
         for weight in (0.0, 1e-25, 0.7):
             v = np.full(case.shape, size, dtype)
-            for output in differentiate(v, np.asarray(weight, dtype)):
+            for output in differentiate(v, np.asarray(weight, np.float32)):
                 assert np.all(np.isfinite(output)), (size, weight)
 
 
 @with_complex
 def test_jit_and_vmap_change_nothing(name, complex_valued):
     case = CASES[name]
-    batch = jnp.stack([draw(case, seed, complex_valued) for seed in range(3)])
-    weights = jnp.array([0.3, 0.8, 1.3])
+    batch, weights = draw_batch(case, 0, complex_valued), jnp.linspace(0.3, 1.3, BATCH)
     alone = case.apply(batch[1], weights[1])
-    together = jax.jit(jax.vmap(case.apply))(batch, weights)
+    together = batched(name)(batch, weights)
     np.testing.assert_allclose(together[1], alone, rtol=1e-12, atol=1e-12)
 
 

@@ -72,6 +72,12 @@ def test_equal_entries_share_the_simplex():
     np.testing.assert_allclose(prox.project_simplex(jnp.array([2.0, 2.0, 0.0])), [0.5, 0.5, 0.0])
 
 
+def test_l1_ball_leaves_just_what_is_inside():
+    v = V / jnp.sum(jnp.abs(V))
+    np.testing.assert_array_equal(prox.project_l1_ball(v, 1.01), v)
+    np.testing.assert_allclose(prox.l1_norm(prox.project_l1_ball(v, 0.99)), 0.99, rtol=1e-14)
+
+
 def test_l1_ball_of_radius_zero_is_the_origin():
     np.testing.assert_array_equal(prox.project_l1_ball(V, 0.0), jnp.zeros(8))
 

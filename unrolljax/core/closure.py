@@ -7,6 +7,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+from jax.core import Tracer
 from jax.tree_util import tree_leaves
 from jaxtyping import Array, PyTree
 
@@ -100,7 +101,7 @@ def _closes_over_tracers(solver: Solver, problem: Problem, x0: PyTree[Array]) ->
 
     dynamic, static = eqx.partition((solver, problem, x0), eqx.is_array)
     traced = jax.make_jaxpr(lambda d: everything(*eqx.combine(d, static)))(dynamic)
-    return any(isinstance(constant, jax.core.Tracer) for constant in traced.consts)
+    return any(isinstance(constant, Tracer) for constant in traced.consts)
 
 
 def _may_close_over_arrays(function: Any) -> bool:

@@ -14,6 +14,7 @@ An `equinox.Module` with these methods is a problem; so is one of the classes be
 functions of `(parameters, x)`. `prox(v, step)` is `argmin_x |x - v|^2 / 2 + step * penalty(x)`.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -50,7 +51,7 @@ class Residuals(eqx.Module):
     def objective(self, x: Unknown) -> Array:
         """Half the sum of squared residuals."""
         squares = [jnp.sum(jnp.real(r * jnp.conj(r))) for r in tree_leaves(self.residuals(x))]
-        return sum(squares[1:], squares[0]) / 2
+        return functools.reduce(jnp.add, squares) / 2
 
 
 class Composite(eqx.Module):
@@ -92,23 +93,22 @@ class Composite(eqx.Module):
 class Saddle(eqx.Module):
     """Minimise `smooth(x) + f(x) + g(linear(x))`, f and g known by their proximal operators.
 
-    Every function takes `(parameters, ...)`; `smooth_function` may be None (zero). `linear` maps
-    an unknown to any pytree; its adjoint is found by transposition.
+    Every function takes `(parameters, ...)`. `linear` maps an unknown to any pytree; its adjoint
+    is found by transposition. Functions that are None are absent: smooth and f are zero. ADMM
+    also needs `argmin`: `(parameters, target, penalty) -> x`, the minimiser of
+    `smooth(x) + f(x) + penalty/2 |linear(x) - target|^2`.
     """
 
     linear_function: Callable[[Parameters, Unknown], PyTree[Array]]
-    prox_f_function: Callable[[Parameters, Unknown, Any], Unknown]
     prox_g_function: Callable[[Parameters, PyTree[Array], Any], PyTree[Array]]
     parameters: Parameters = None
     smooth_function: Callable[[Parameters, Unknown], Array] | None = None
+    prox_f_function: Callable[[Parameters, Unknown, Any], Unknown] | None = None
+    argmin_function: Callable[[Parameters, PyTree[Array], Any], Unknown] | None = None
 
     def linear(self, x: Unknown) -> PyTree[Array]:
         """The linear operator applied to x."""
         return self.linear_function(self.parameters, x)
-
-    def prox_f(self, v: Unknown, step: Any) -> Unknown:
-        """The proximal operator of `step * f` at v."""
-        return self.prox_f_function(self.parameters, v, step)
 
     def prox_g(self, v: PyTree[Array], step: Any) -> PyTree[Array]:
         """The proximal operator of `step * g` at v."""
@@ -117,5 +117,18 @@ class Saddle(eqx.Module):
     def smooth(self, x: Unknown) -> Array:
         """The differentiable part at x."""
         if self.smooth_function is None:
-            return jnp.zeros((), jnp.result_type(*tree_leaves(x)))
+            return jnp.zeros((), jnp.finfo(tree_leaves(x)[0].dtype).dtype)
         return self.smooth_function(self.parameters, x)
+
+    def prox_f(self, v: Unknown, step: Any) -> Unknown:
+        """The proximal operator of `step * f` at v."""
+        return v if self.prox_f_function is None else self.prox_f_function(self.parameters, v, step)
+
+    def argmin(self, target: PyTree[Array], penalty: Any) -> Unknown:
+        """The minimiser of `smooth(x) + f(x) + penalty/2 |linear(x) - target|^2`."""
+        if self.argmin_function is None:
+            raise ValueError(
+                "ADMM needs Saddle(argmin_function=...), the minimiser of smooth + f + "
+                "penalty/2 |linear(x) - target|^2; without one use the PrimalDual solver."
+            )
+        return self.argmin_function(self.parameters, target, penalty)

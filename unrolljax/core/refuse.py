@@ -15,7 +15,8 @@ def refuse_derivative(value: PyTree[Array], inputs: PyTree) -> PyTree[Array]:
     reverse and in forward mode, without raising inside jit.
     """
     numbers = [leaf for leaf in tree_leaves(inputs) if eqx.is_inexact_array(leaf)]
-    return _refuse(value, numbers) if numbers else value
+    inexact, rest = eqx.partition(value, eqx.is_inexact_array)
+    return eqx.combine(_refuse(inexact, numbers), rest) if numbers else value
 
 
 @jax.custom_jvp
@@ -28,7 +29,8 @@ def _refuse(value, numbers):
 def _refuse_jvp(primals, tangents):
     value, numbers = primals
     _, directions = tangents
-    total = sum(jnp.sum(jnp.real(d)).astype(jnp.result_type(float)) for d in directions)
+    sums = [jnp.sum(jnp.real(d)).astype(jnp.result_type(float)) for d in directions]
+    total = jnp.sum(jnp.stack(sums))
     return _refuse(value, numbers), tree_map(lambda v: _nan_unless_zero(total, v), value)
 
 

@@ -65,7 +65,9 @@ class Solver(eqx.Module):
         """Boolean mask of the coordinates in which `optimality` holds, or None for all.
 
         Coordinates outside are zero and stay zero when the problem changes a little (the active
-        set of a sparse penalty); the adjoint system is solved on the support only.
+        set of a sparse penalty). Inside, `optimality` must be the gradient of a twice
+        differentiable function at a strict minimum: the adjoint system is solved on the support
+        only, as a symmetric positive definite one.
         """
         del problem, x
         return None

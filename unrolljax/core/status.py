@@ -36,7 +36,8 @@ _MESSAGES = {
     Status.COMPLETED: "All steps ran; Stop(tol=None) asked for no convergence test.",
     Status.MAX_STEPS: (
         "The residual was still above the tolerance after the last step. Raise "
-        "Stop(max_steps=...), loosen Stop(tol=...), or choose a larger step size or a faster solver."
+        "Stop(max_steps=...), loosen Stop(tol=...), or choose a larger step size or a faster "
+        "solver."
     ),
     Status.DIVERGED: (
         "The residual grew instead of shrinking. Lower the solver's step_size (below 1/L for "

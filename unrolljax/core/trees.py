@@ -1,5 +1,6 @@
 """Arithmetic on pytrees of arrays: the few operations that a loop and an adjoint need."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from jaxtyping import Array, PyTree
 def norm(tree: PyTree[Array]) -> Array:
     """Euclidean norm of all entries of a pytree, real, differentiable only away from zero."""
     squares = [jnp.sum(jnp.real(leaf * jnp.conj(leaf))) for leaf in tree_leaves(tree)]
-    return jnp.sqrt(sum(squares[1:], squares[0]))
+    return jnp.sqrt(functools.reduce(jnp.add, squares))
 
 
 def subtract(a: PyTree[Array], b: PyTree[Array]) -> PyTree[Array]:
@@ -39,8 +40,8 @@ def add_scaled(a: PyTree[Array], factor: Array | float, b: PyTree[Array]) -> PyT
 
 def real_dot(a: PyTree[Array], b: PyTree[Array]) -> Array:
     """Real inner product of two pytrees, `Re sum conj(a) b`."""
-    products = tree_leaves(tree_map(lambda u, v: jnp.sum(jnp.real(jnp.conj(u) * v)), a, b))
-    return sum(products[1:], products[0])
+    products = tree_map(lambda u, v: jnp.sum(jnp.real(jnp.conj(u) * v)), a, b)
+    return functools.reduce(jnp.add, tree_leaves(products))
 
 
 def where(condition: Array, a: PyTree, b: PyTree) -> PyTree:

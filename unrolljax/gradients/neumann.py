@@ -66,7 +66,8 @@ def _attach(solver: Solver, problem: Problem, state: State, factor: Array, terms
         numbers = value(*primals)
         theta_arrays, state_arrays, factor = primals
         linear = linearise_step(
-            Split(*theta_arrays, theta.static), Split(numbers, state_arrays[1], last.static)
+            Split(theta_arrays[0], theta_arrays[1], theta.static),
+            Split(numbers, state_arrays[1], last.static),
         )
         source = linear.from_theta(tangents[0][0])
 

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.tree_util import tree_flatten_with_path, tree_leaves, tree_map, tree_structure
 from jaxtyping import Array, PyTree
 
@@ -64,7 +65,7 @@ def _as_unknown(leaf: Any) -> Array:
 
 def _concrete(tol: Any) -> Any:
     """The number behind a tolerance, or None where it is traced."""
-    if isinstance(tol, jax.core.Tracer) or np.ndim(tol):
+    if isinstance(tol, Tracer) or np.ndim(tol):
         return None
     return None if tol is None else float(tol)
 

@@ -2,8 +2,8 @@
 
 At a solution x of `F(theta, x) = 0`, `dx = -A^{-1} dF/dtheta dtheta` with `A = dF/dx`. In reverse,
 the cotangent w of x is pulled back by one adjoint solve: `A^T u = w`, then
-`theta_bar = -(dF/dtheta)^T u` (Griewank & Walther 2008, ch. 15; Blondel et al. 2022). Everything is done in real
-coordinates, so that complex unknowns need no holomorphy.
+`theta_bar = -(dF/dtheta)^T u` (Griewank & Walther 2008, ch. 15; Blondel et al. 2022). Everything
+is done in real coordinates, so that complex unknowns need no holomorphy.
 """
 
 import dataclasses
@@ -32,7 +32,8 @@ class Condition(eqx.Module):
 
     - `residual`: from parameters (any pytree) and unknown to a pytree like the unknown.
     - `structure`: what is declared of `dF/dx`.
-    - `support`: `(theta, x) -> mask or None`, the coordinates in which the condition holds.
+    - `support`: `(theta, x) -> mask or None`, the coordinates in which the condition holds; with a
+      mask, the condition restricted to it is the gradient of a function at a strict minimum.
     - `preconditioner`: `(theta, x) -> function` approximating the inverse of `dF/dx`.
     - `capacity`: room for a gathered support; None masks instead.
     - `linear`: the linear solver.
@@ -51,19 +52,20 @@ class Condition(eqx.Module):
         """The residual as a function of real coordinates."""
         return trees.real_pair(self.residual(theta, trees.from_real_pair(pairs, like)))
 
-    def active(self, theta: Theta, x: Unknown) -> Active:
-        """The coordinates in which the system is solved."""
+    def active(self, theta: Theta, x: Unknown) -> tuple[Active, Structure]:
+        """The coordinates in which the system is solved, and its structure in them."""
         mask = None if self.support is None else self.support(theta, x)
         if mask is None:
-            return every_coordinate()
+            return every_coordinate(), self.structure
         mask = tree_map(lambda m, v: (m, m) if jnp.iscomplexobj(v) else m, mask, x)
+        on_support = Structure(symmetric=True, positive_definite=True)
         if self.capacity is None:
-            return masked(mask)
-        return gathered(mask, trees.real_pair(x), self.capacity)
+            return masked(mask), on_support
+        return gathered(mask, trees.real_pair(x), self.capacity), on_support
 
     def solve(self, matvec, b, theta, x) -> tuple[Unknown, LinearReport]:
         """Solve with a product in real coordinates, restricted to the active ones."""
-        active = self.active(theta, x)
+        active, structure = self.active(theta, x)
         precondition = None
         if self.preconditioner is not None:
             apply = self.preconditioner(theta, x)
@@ -72,7 +74,7 @@ class Condition(eqx.Module):
             )
         guess = None if self.guess is None else active.down(trees.real_pair(self.guess))
         u, report = self.linear(
-            active.square(matvec), active.down(b), self.structure, precondition, guess
+            active.square(matvec), active.down(b), structure, precondition, guess
         )
         status = jnp.where(active.fits, report.status, Status.CAPACITY_EXCEEDED)
         return active.up(u), report._replace(status=status.astype(jnp.int32))

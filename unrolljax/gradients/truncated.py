@@ -99,7 +99,8 @@ class Truncated(GradientMode):
         def backward(saved, cotangent):
             theta_arrays, state_arrays, (rate, good, tol) = saved
             linear = linearise_step(
-                Split(*theta_arrays, theta.static), Split(*state_arrays, last.static)
+                Split(theta_arrays[0], theta_arrays[1], theta.static),
+                Split(state_arrays[0], state_arrays[1], last.static),
             )
             back = transpose(linear.through_state, state_arrays[0])
             total, enough = carry_back(back, cotangent, rate, tol, self.max_depth)

@@ -55,7 +55,7 @@ def project_l1_ball(
 
 
 def project_simplex(v: Float[Array, "*shape"], total: ArrayLike = 1.0) -> Float[Array, "*shape"]:
-    """Projection onto x >= 0, sum(x) == total, total > 0."""
+    """Projection onto x >= 0, sum(x) == total, for a total that is not negative."""
     return jax.nn.relu(v - _water_level(v, total))
 
 

@@ -89,8 +89,8 @@ def _ramp_slopes(x: Float[Array, " k"], threshold: Float[Array, ""]) -> Float[Ar
     active, ramp = x >= threshold, jax.nn.relu(x - threshold)
     crossing = active[:, None] != active[None, :]
     gap = jnp.where(crossing, x[:, None] - x[None, :], 1)
-    both = (active[:, None] & active[None, :]).astype(x.dtype)
-    return jnp.where(crossing, (ramp[:, None] - ramp[None, :]) / gap, both)
+    quotient = (ramp[:, None] - ramp[None, :]) / gap
+    return jnp.where(crossing, quotient, active[:, None].astype(x.dtype))
 
 
 def _ramp_slopes_to_mirror_image(
@@ -99,6 +99,5 @@ def _ramp_slopes_to_mirror_image(
     """Divided differences (f(x_i) + f(x_j)) / (x_i + x_j) of the odd continuation of f, x >= 0."""
     active, ramp = x >= threshold, jax.nn.relu(x - threshold)
     total = x[:, None] + x[None, :]
-    both = (active[:, None] & active[None, :]).astype(x.dtype)
     quotient = (ramp[:, None] + ramp[None, :]) / jnp.where(total > 0, total, 1)
-    return jnp.where(total > 0, quotient, both)
+    return jnp.where(total > 0, quotient, active[:, None].astype(x.dtype))
