@@ -1,8 +1,12 @@
 """Every test runs in float64 with strict promotion; warnings are errors (pyproject.toml)."""
 
+import os
 import pathlib
 
-import jax
+# XLA repeats the list of CPU features for every executable that it loads from the cache.
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import jax  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")

@@ -71,7 +71,7 @@ def hoist(solver: Solver, problem: Problem, x0: PyTree[Array]) -> Solver:
 
     Returned unchanged where no function closes over a traced array.
     """
-    if not _closes_over_tracers(solver, problem, x0):
+    if not _closes_over_tracers(_step_and_optimality, solver, problem, x0):
         return solver
     convert = eqx.filter_closure_convert
     init = convert(solver.init, problem, x0)
@@ -89,18 +89,30 @@ def hoist(solver: Solver, problem: Problem, x0: PyTree[Array]) -> Solver:
     )
 
 
-def _closes_over_tracers(solver: Solver, problem: Problem, x0: PyTree[Array]) -> bool:
-    """Trace a step and the condition where some function has a closure; look at the constants."""
-    functions = [leaf for leaf in tree_leaves((solver, problem)) if callable(leaf)]
-    if not any(map(_may_close_over_arrays, functions)):
+def _step_and_optimality(solver: Solver, problem: Problem, x0: PyTree[Array]) -> Any:
+    state = solver.step(problem, solver.init(problem, x0))
+    return state, solver.optimality(problem, x0)
+
+
+def hoist_function(function: Callable, *args: Any) -> Callable:
+    """`function`, with every traced array that it closes over as a leaf; unchanged if none."""
+    if not _closes_over_tracers(function, *args):
+        return function
+    return eqx.filter_closure_convert(function, *args)
+
+
+def _closes_over_tracers(function: Callable, *args: Any) -> bool:
+    """Trace `function(*args)`, if anything in it has a closure, and look at the constants."""
+    inner = [leaf for leaf in tree_leaves((function, args)) if callable(leaf)]
+    if not any(map(_may_close_over_arrays, inner)):
         return False
+    dynamic, static = eqx.partition((function, args), eqx.is_array)
 
-    def everything(solver, problem, x0):
-        state = solver.step(problem, solver.init(problem, x0))
-        return eqx.filter((state, solver.optimality(problem, x0)), eqx.is_array)
+    def outputs(dynamic):
+        function, args = eqx.combine(dynamic, static)
+        return eqx.filter(function(*args), eqx.is_array)
 
-    dynamic, static = eqx.partition((solver, problem, x0), eqx.is_array)
-    traced = jax.make_jaxpr(lambda d: everything(*eqx.combine(d, static)))(dynamic)
+    traced = jax.make_jaxpr(outputs)(dynamic)
     return any(isinstance(constant, Tracer) for constant in traced.consts)
 
 

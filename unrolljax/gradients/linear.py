@@ -1,5 +1,6 @@
 """The adjoint linear system: lineax solvers, tried in turn, with the outcome as data."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -7,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
-from jax.tree_util import tree_leaves, tree_map
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
 from unrolljax.core import trees
@@ -59,71 +60,76 @@ class LinearSolve(eqx.Module):
         guess: Vector | None = None,
     ) -> tuple[Vector, LinearReport]:
         """`u` with `A u = b` and the report; differentiable in b and in what A closes over."""
+        # One flat vector: a linear solve can only be transposed if all of b depends on its input.
+        flat, unravel = ravel_pytree(b)
+
+        def on_flat(function):
+            return lambda v: ravel_pytree(function(unravel(v)))[0]
+
+        precondition = None if preconditioner is None else on_flat(preconditioner)
+        start = None if guess is None else ravel_pytree(guess)[0]
 
         def solve(product, rhs):
-            return self._in_turn(product, rhs, structure, preconditioner, guess)
+            return self._in_turn(product, rhs, structure, precondition, start)
 
-        return jax.lax.custom_linear_solve(
-            matvec, b, solve, solve, symmetric=structure.symmetric, has_aux=True
+        u, report = jax.lax.custom_linear_solve(
+            on_flat(matvec), flat, solve, solve, symmetric=structure.symmetric, has_aux=True
         )
+        return unravel(u), report
 
     def _in_turn(self, matvec, b, structure, preconditioner, guess):
         size = trees.norm(b)
-        unit = tree_map(lambda v: v / jnp.where(size > 0, size, 1), b)
-        if guess is not None:
-            guess = tree_map(lambda v: v / jnp.where(size > 0, size, 1), guess)
-        tol = self._tolerance(unit)
+        divisor = jnp.where(size > 0, size, 1)
+        unit, guess = b / divisor, None if guess is None else guess / divisor
+        tol = self._tolerance(b.dtype)
         chain = self.methods or _chain(unit, structure)
 
         def attempt(method, start):
             u, steps = _solve_by(method, matvec, unit, tol, self.max_steps, preconditioner, start)
-            return u, trees.norm(trees.subtract(unit, matvec(u))), steps
+            residual = trees.norm(unit - matvec(u))
+            residual = jnp.where(jnp.isnan(residual), jnp.inf, residual)
+            return u, jnp.where(size == 0, 0, residual), steps
 
         best = attempt(chain[0], guess)
         for method in chain[1:]:
-            best = _unless_solved(best, tol, lambda _, method=method: attempt(method, None))
+            solved = (best[1] <= tol) | ~jnp.isfinite(size)
+            best = _unless(solved, best, functools.partial(attempt, method, None))
         u, residual, steps = best
-        residual = jnp.where(size > 0, residual, 0)
-        u = tree_map(lambda v: jnp.where(size > 0, v * size, jnp.zeros_like(v)), u)
+        u = jnp.where(size == 0, 0, u * size)
         return u, LinearReport(_judge(residual, tol, steps, self.max_steps), residual, steps)
 
-    def _tolerance(self, b: Vector) -> Array:
-        dtype = jnp.result_type(*tree_leaves(b))
+    def _tolerance(self, dtype: Any) -> Array:
         tol = jnp.finfo(dtype).eps ** 0.6 if self.tol is None else self.tol
         return jnp.asarray(tol).astype(dtype)
 
 
-def _chain(b: Vector, structure: Structure) -> tuple[str, ...]:
-    if size_of(b) <= DENSE_SIZE:
+def _chain(b: Array, structure: Structure) -> tuple[str, ...]:
+    if b.size <= DENSE_SIZE:
         return ("dense",)
     if structure.positive_definite:
         return ("cg", "normal_cg")
     return ("bicgstab", "gmres", "normal_cg")
 
 
-def _unless_solved(best, tol, attempt):
-    """`best` where it is solved, else a further attempt; costs nothing where all are solved.
+def _unless(solved: Array, best: tuple, attempt: Callable[[], tuple]) -> tuple:
+    """`best` where it is solved, else the better of it and a further attempt.
 
     A while loop, not a cond: vmapped, its body still runs only if some element needs it.
     """
 
-    def needed(carry):
-        (_, residual, _), tried = carry
-        return ~(residual <= tol) & ~tried
-
     def try_once(carry):
         (old, old_residual, old_steps), _ = carry
-        new, residual, steps = attempt(None)
-        worse = ~(residual <= old_residual) & jnp.isfinite(old_residual)
-        kept = trees.where(worse, (old, old_residual), (new, residual))
-        return (*kept, old_steps + steps), jnp.ones((), bool)
+        new, residual, steps = attempt()
+        better = residual < old_residual
+        kept = trees.where(better, (new, residual), (old, old_residual))
+        return (*kept, old_steps + steps), jnp.ones_like(carry[1])
 
-    return jax.lax.while_loop(needed, try_once, (best, jnp.zeros((), bool)))[0]
+    return jax.lax.while_loop(lambda carry: ~carry[1], try_once, (best, solved))[0]
 
 
 def _judge(residual: Array, tol: Array, steps: Array, max_steps: int) -> Int[Array, ""]:
     unsolved = jnp.where(
-        jnp.isfinite(residual) & (steps >= max_steps),
+        (residual < 1) & (steps >= max_steps),  # at 1 or more, u = 0 would have done as well
         Status.ADJOINT_MAX_STEPS,
         Status.ADJOINT_BREAKDOWN,
     )
@@ -165,11 +171,6 @@ def _lineax_solver(method: str, tol: Array, max_steps: int) -> lx.AbstractLinear
 def _transpose(matvec: Linear, like: Vector) -> Linear:
     transposed = jax.linear_transpose(matvec, like)
     return lambda v: transposed(v)[0]
-
-
-def size_of(tree: Vector) -> int:
-    """How many numbers a pytree of arrays holds."""
-    return sum(leaf.size for leaf in tree_leaves(tree))
 
 
 def check_methods(linear_solver: str | tuple[str, ...]) -> tuple[str, ...]:

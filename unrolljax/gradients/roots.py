@@ -14,6 +14,7 @@ from jax.tree_util import tree_leaves, tree_map
 from jaxtyping import Array, PyTree
 
 from unrolljax.core import trees
+from unrolljax.core.closure import hoist_function
 from unrolljax.core.refuse import refuse_derivative
 from unrolljax.core.solver import Structure
 from unrolljax.gradients.linear import LinearSolve
@@ -52,14 +53,12 @@ def implicit_root(
                 theta = _only(theta, argnums)
             still = trees.stop_gradient((x0, theta))
             result = trees.stop_gradient(solver(still[0], *still[1][0], **still[1][1]))
-            x, aux = result if has_aux else (result, None)
+            x, aux = trees.arrays(result if has_aux else (result, None))
             # Arrays that the condition closes over become leaves of theta, so none loses its share.
-            hoisted = eqx.filter_closure_convert(_by_position(condition), x, *theta)
-            theta = (*theta, hoisted)
-            rule = Condition(lambda t, x: t[2](x, *t[:2]), structure, linear=trees.arrays(linear))
-            good = _holds(trees.stop_gradient(hoisted)(x, *still[1]), x, tol)
-            x = attach(rule, theta, x, good, ad, nan=True)
-            return (x, refuse_derivative(aux, theta)) if has_aux else x
+            theta = (*theta, hoist_function(_ByPosition(condition), x, *theta))
+            rule = Condition(_residual, structure, linear=trees.arrays(linear))
+            x, aux = _attach(rule, theta, x, aux, trees.arrays(tol), ad)
+            return (x, aux) if has_aux else x
 
         return solved
 
@@ -78,6 +77,7 @@ def implicit_fixed_point(map: Function, **options: Any) -> Callable[[Function], 
     return implicit_root(condition, **options)
 
 
+@eqx.filter_jit
 def root_vjp(
     condition: Function,
     x: PyTree[Array],
@@ -96,6 +96,7 @@ def root_vjp(
     return tree_map(lambda v: jnp.where(report.status == 0, v, jnp.full_like(v, jnp.nan)), bars)
 
 
+@eqx.filter_jit
 def root_jvp(
     condition: Function,
     x: PyTree[Array],
@@ -114,8 +115,24 @@ def root_jvp(
     return tree_map(lambda v: jnp.where(report.status == 0, v, jnp.full_like(v, jnp.nan)), tangent)
 
 
-def _by_position(condition: Function) -> Function:
-    return lambda x, args, kwargs: condition(x, *args, **kwargs)
+class _ByPosition(eqx.Module):
+    """A condition as a function of the unknown, a tuple and a dict."""
+
+    condition: Function
+
+    def __call__(self, x, args, kwargs):
+        return self.condition(x, *args, **kwargs)
+
+
+def _residual(theta, x):
+    args, kwargs, condition = theta
+    return condition(x, args, kwargs)
+
+
+@eqx.filter_jit
+def _attach(rule: Condition, theta: Any, x: PyTree[Array], aux: Any, tol: Any, ad: str) -> tuple:
+    good = _holds(_residual(trees.stop_gradient(theta), x), x, tol)
+    return attach(rule, theta, x, good, ad, nan=True), refuse_derivative(aux, theta)
 
 
 def _only(theta: tuple[tuple, dict], argnums: Sequence[int]) -> tuple[tuple, dict]:
