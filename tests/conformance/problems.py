@@ -69,66 +69,73 @@ def l1_penalty(theta, x):
     return (0.1 + theta[2] ** 2) * jnp.sum(jnp.abs(x))
 
 
+def off_zero(_, x):
+    return x != 0
+
+
+def group_weight(theta):
+    return 0.1 + theta[2] ** 2
+
+
 def composites() -> list[Case]:
-    def lasso(theta):
-        return uj.Composite(quadratic_loss, l1_prox, l1_penalty, theta, lambda _, x: x != 0)
+    """Functions are made once: a solve compares them by identity."""
 
-    def lasso_by_prox(theta):
-        return uj.Composite(quadratic_loss, l1_prox, l1_penalty, theta)
+    def clip(t, v, _):
+        return uj.prox.project_box(v, -0.2 * t[3] ** 2, 0.3 * t[3] ** 2)
 
-    def box(theta):
-        return uj.Composite(
-            quadratic_loss,
-            lambda t, v, _: uj.prox.project_box(v, -0.2 * t[3] ** 2, 0.3 * t[3] ** 2),
-            lambda _, x: 0 * jnp.sum(x),
-            theta,
-        )
+    def nothing(_, x):
+        return 0 * jnp.sum(x)
 
-    def group(theta):
-        weight = lambda t: 0.1 + t[2] ** 2  # noqa: E731
-        return uj.Composite(
-            logistic_loss,
-            lambda t, v, step: uj.prox.group_lasso(v.reshape(3, 2), step * weight(t)).ravel(),
-            lambda t, x: weight(t) * jnp.sum(uj.prox.group_norm(x.reshape(3, 2))),
-            theta,
-            lambda _, x: jnp.repeat(jnp.any(x.reshape(3, 2) != 0, axis=-1), 2),
-        )
+    def group_prox(t, v, step):
+        return uj.prox.group_lasso(v.reshape(3, 2), step * group_weight(t)).ravel()
 
-    named = {"lasso": lasso, "lasso by prox": lasso_by_prox, "box": box, "group lasso": group}
-    return [Case(name, make, np.zeros(6)) for name, make in named.items()]
+    def group_penalty(t, x):
+        return group_weight(t) * jnp.sum(uj.prox.group_norm(x.reshape(3, 2)))
+
+    def on_groups(_, x):
+        return jnp.repeat(jnp.any(x.reshape(3, 2) != 0, axis=-1), 2)
+
+    functions = {
+        "lasso": (quadratic_loss, l1_prox, l1_penalty, off_zero),
+        "lasso by prox": (quadratic_loss, l1_prox, l1_penalty, None),
+        "box": (quadratic_loss, clip, nothing, None),
+        "group lasso": (logistic_loss, group_prox, group_penalty, on_groups),
+    }
+    return [
+        Case(name, lambda t, f=f: uj.Composite(*f[:3], t, f[3]), np.zeros(6))
+        for name, f in functions.items()
+    ]
+
+
+def argmin_with(k):
+    def argmin(theta, target, penalty):
+        a, k_ = jnp.asarray(A, theta.dtype), jnp.asarray(k, theta.dtype)
+        rho = jnp.asarray(penalty, theta.dtype)
+        matrix = a.T @ a + (0.5 + theta[0] ** 2) * jnp.eye(6, dtype=theta.dtype) + rho * k_.T @ k_
+        return jnp.linalg.solve(matrix, a.T @ a @ jnp.sin(theta) + rho * k_.T @ target)
+
+    return argmin
 
 
 def saddles() -> list[Case]:
-    def argmin_with(k):
-        def argmin(theta, target, penalty):
-            a, k_ = jnp.asarray(A, theta.dtype), jnp.asarray(k, theta.dtype)
-            ridge = (0.5 + theta[0] ** 2) * jnp.eye(6, dtype=theta.dtype)
-            matrix = a.T @ a + ridge + jnp.asarray(penalty, theta.dtype) * k_.T @ k_
-            right = a.T @ a @ jnp.sin(theta) + jnp.asarray(penalty, theta.dtype) * k_.T @ target
-            return jnp.linalg.solve(matrix, right)
-
-        return argmin
-
-    def make(k, prox_g):
-        return lambda theta: uj.Saddle(
-            lambda t, x: jnp.asarray(k, x.dtype) @ x,
-            prox_g,
-            theta,
-            smooth_function=quadratic_loss,
-            argmin_function=argmin_with(k),
-        )
-
     def nonnegative(_, v, step):
         del step
         return uj.prox.project_nonnegative(v)
 
-    def start(k):
-        return KKT(np.zeros(6), np.zeros(k.shape[0]))
+    def case(name, k, prox_g):
+        functions = {
+            "linear_function": lambda t, x: jnp.asarray(k, x.dtype) @ x,
+            "prox_g_function": prox_g,
+            "smooth_function": quadratic_loss,
+            "argmin_function": argmin_with(k),
+        }
+        start = KKT(np.zeros(6), np.zeros(k.shape[0]))
+        return Case(name, lambda theta: uj.Saddle(parameters=theta, **functions), start)
 
     return [
-        Case("lasso", make(np.eye(6), l1_prox), start(np.eye(6))),
-        Case("total variation", make(D, l1_prox), start(D)),
-        Case("non-negative", make(np.eye(6), nonnegative), start(np.eye(6))),
+        case("lasso", np.eye(6), l1_prox),
+        case("total variation", D, l1_prox),
+        case("non-negative", np.eye(6), nonnegative),
     ]
 
 
@@ -168,12 +175,11 @@ MAPS = {"affine": affine_map, "tanh": tanh_map, "cosine": cosine_map}
 
 
 def roots() -> list[Case]:
+    def cubic(f):
+        return lambda t, x: x - f(t, x) + 0.05 * x**3
+
     return [
-        Case(
-            name,
-            lambda theta, f=f: uj.Residuals(lambda t, x: x - f(t, x) + 0.05 * x**3, theta),
-            np.zeros(6),
-        )
+        Case(name, lambda theta, r=cubic(f): uj.Residuals(r, theta), np.zeros(6))
         for name, f in MAPS.items()
     ]
 

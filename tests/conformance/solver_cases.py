@@ -59,7 +59,12 @@ def builds(solver: type[Solver]) -> list[Build]:
         s.FixedPoint: lambda: with_map(lambda f: s.FixedPoint(f)),
         s.GaussNewton: lambda: [Build("Gauss-Newton", lambda: s.GaussNewton(), squares)],
         s.GradientDescent: lambda: [
-            Build("gradient descent", lambda: s.GradientDescent(0.2), objectives, "step_size"),
+            Build(
+                "gradient descent",
+                lambda step=0.2: s.GradientDescent(step),
+                objectives,
+                "step_size",
+            ),
             Build("Polyak", lambda: s.GradientDescent(0.15, 0.5), objectives),
             Build("Nesterov", lambda: s.GradientDescent(0.15, 0.5, "nesterov"), objectives),
         ],
@@ -79,21 +84,26 @@ def builds(solver: type[Solver]) -> list[Build]:
         s.Optax: lambda: [Build("optax SGD", lambda: s.Optax(_SGD), objectives)],
         s.Optimistix: lambda: [
             Build(
-                "optimistix LM",
-                lambda: s.Optimistix(optimistix.LevenbergMarquardt(1e-8, 1e-8)),
-                squares,
-            ),
-            Build(
                 "optimistix Newton",
                 lambda: s.Optimistix(optimistix.Newton(1e-8, 1e-8)),
                 problems.roots(),
+            ),
+            Build(
+                "optimistix LM",
+                lambda: s.Optimistix(optimistix.LevenbergMarquardt(1e-8, 1e-8)),
+                squares,
             ),
         ],
         s.PrimalDual: lambda: [
             Build("primal-dual", lambda: s.PrimalDual(0.25, 0.6), problems.saddles())
         ],
         s.ProximalGradient: lambda: [
-            Build("ISTA", lambda: s.ProximalGradient(0.25), problems.composites(), "step_size"),
+            Build(
+                "ISTA",
+                lambda step=0.25: s.ProximalGradient(step),
+                problems.composites(),
+                "step_size",
+            ),
             Build(
                 "FISTA", lambda: s.ProximalGradient(0.2, accelerated=True), problems.composites()
             ),

@@ -54,10 +54,10 @@ def eager_gradient(solver, case, theta, mode, tol):
 @pytest.mark.parametrize("mode", MODES, ids=str)
 def test_un_jitted_gradient_compiles_once(mode):
     solver, case = uj.GradientDescent(0.2), problems.objectives()[0]
-    theta = jnp.asarray(problems.THETA)
+    theta, other = jnp.asarray(problems.THETA), jnp.asarray(problems.THETA + 1)
     eager_gradient(solver, case, theta, mode, 1e-6)
     with count_compilations() as seen:
-        eager_gradient(solver, case, theta + 1, mode, 1e-6)
+        eager_gradient(solver, case, other, mode, 1e-6)
         eager_gradient(uj.GradientDescent(0.21), case, theta, mode, 1e-7)
     assert not seen
 
@@ -72,10 +72,11 @@ def test_the_counter_counts():
 def test_every_solver_compiles_once_outside_jit(solver):
     build = solver_cases.builds(solver)[0]
     case, theta = build.cases[0], jnp.asarray(problems.THETA)
+    other = jnp.asarray(problems.THETA + 0.1)
     first = build.make()
     eager_gradient(first, case, theta, uj.Implicit(tol=1e-9), 1e-6)
     with count_compilations() as seen:
-        eager_gradient(first, case, theta + 0.1, uj.Implicit(tol=1e-8), 1e-7)
+        eager_gradient(first, case, other, uj.Implicit(tol=1e-8), 1e-7)
         if build.sweep is not None:
             eager_gradient(build.make(0.17), case, theta, uj.Implicit(tol=1e-9), 1e-6)
     assert not seen
