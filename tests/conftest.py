@@ -6,7 +6,7 @@ import pathlib
 # XLA repeats the list of CPU features for every executable that it loads from the cache.
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-import jax  # noqa: E402
+import jax
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")

@@ -175,13 +175,13 @@ MAPS = {"affine": affine_map, "tanh": tanh_map, "cosine": cosine_map}
 
 
 def roots() -> list[Case]:
-    def cubic(f):
-        return lambda t, x: x - f(t, x) + 0.05 * x**3
+    def case(name, f):
+        def cubic(theta, x):
+            return x - f(theta, x) + 0.05 * x**3
 
-    return [
-        Case(name, lambda theta, r=cubic(f): uj.Residuals(r, theta), np.zeros(6))
-        for name, f in MAPS.items()
-    ]
+        return Case(name, lambda theta: uj.Residuals(cubic, theta), np.zeros(6))
+
+    return [case(name, f) for name, f in MAPS.items()]
 
 
 def maps() -> list[Case]:

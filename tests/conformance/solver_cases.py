@@ -55,7 +55,7 @@ def builds(solver: type[Solver]) -> list[Build]:
         s.ADMM: lambda: [Build("ADMM", lambda p=1.5: s.ADMM(p), problems.saddles(), "penalty")],
         s.Anderson: lambda: with_map(lambda f: s.Anderson(f)),
         s.BarzilaiBorwein: lambda: [Build("BB", lambda: s.BarzilaiBorwein(0.1), objectives)],
-        s.FIRE: lambda: [Build("FIRE", lambda: s.FIRE(), objectives)],
+        s.FIRE: lambda: [Build("FIRE", lambda: s.FIRE(0.3), objectives)],
         s.FixedPoint: lambda: with_map(lambda f: s.FixedPoint(f)),
         s.GaussNewton: lambda: [Build("Gauss-Newton", lambda: s.GaussNewton(), squares)],
         s.GradientDescent: lambda: [

@@ -47,14 +47,14 @@ class Jaxopt(Solver):
     def step(self, problem: Problem, state: JaxoptState) -> JaxoptState:
         """One jaxopt update, in the dtypes of the state that it came from."""
         x, inner = self.make(problem).update(state.x, state.inner)
-        return tree_map(lambda new, old: new.astype(old.dtype), JaxoptState(x, inner), state)
+        return tree_map(lambda new, old: jnp.asarray(new, old.dtype), JaxoptState(x, inner), state)
 
     def read(self, state: JaxoptState) -> PyTree[Array]:
-        """jaxopt's parameters."""
+        """The parameters that jaxopt moves."""
         return state.x
 
     def optimality(self, problem: Problem, x: PyTree[Array]) -> PyTree[Array]:
-        """jaxopt's own condition."""
+        """The condition that jaxopt states."""
         return self.make(problem).optimality_fun(x)
 
     def structure(self, problem: Problem) -> Structure:
