@@ -89,8 +89,8 @@ def builds(solver: type[Solver]) -> list[Build]:
                 problems.roots(),
             ),
             Build(
-                "optimistix LM",
-                lambda: s.Optimistix(optimistix.LevenbergMarquardt(1e-8, 1e-8)),
+                "optimistix Gauss-Newton",
+                lambda: s.Optimistix(optimistix.GaussNewton(1e-8, 1e-8)),
                 squares,
             ),
         ],

@@ -56,7 +56,7 @@ def test_aux_is_passed_on_and_refuses_differentiation():
     def solver(x0, weight, data):
         return ridge(x0, weight, data), {"residual": jnp.sum(data), "steps": 3}
 
-    x, aux = solver(None, 0.5, Y)
+    _, aux = solver(None, 0.5, Y)
     assert int(aux["steps"]) == 3
     np.testing.assert_allclose(aux["residual"], jnp.sum(Y))
     found = jax.grad(lambda w: jnp.sum(solver(None, w, Y)[0]))(0.5)

@@ -14,7 +14,7 @@ from jaxtyping import Array, PyTree
 
 def norm(tree: PyTree[Array]) -> Array:
     """Euclidean norm of all entries of a pytree, real, differentiable only away from zero."""
-    squares = [jnp.sum(jnp.real(leaf * jnp.conj(leaf))) for leaf in tree_leaves(tree)]
+    squares = [jnp.real(jnp.vdot(leaf, leaf)) for leaf in tree_leaves(tree)]
     return jnp.sqrt(functools.reduce(jnp.add, squares))
 
 
@@ -40,7 +40,7 @@ def add_scaled(a: PyTree[Array], factor: Array | float, b: PyTree[Array]) -> PyT
 
 def real_dot(a: PyTree[Array], b: PyTree[Array]) -> Array:
     """Real inner product of two pytrees, `Re sum conj(a) b`."""
-    products = tree_map(lambda u, v: jnp.sum(jnp.real(jnp.conj(u) * v)), a, b)
+    products = tree_map(lambda u, v: jnp.real(jnp.vdot(u, v)), a, b)
     return functools.reduce(jnp.add, tree_leaves(products))
 
 
