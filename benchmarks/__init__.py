@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m benchmarks.NAME [--quick] [--check]`; see benchmarks/README.md."""

@@ -1,0 +1,1 @@
+"""Runnable experiments: a problem, a solver, a loss, a figure."""

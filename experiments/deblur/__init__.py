@@ -1,0 +1,1 @@
+"""Learned deblurring of the Hubble deep field: `python -m experiments.deblur gradient=implicit`."""

@@ -1,0 +1,117 @@
+"""The deblurring experiment: operators, hypergradients, configs, and a tiny run from end to end."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import hydra
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import unrolljax as uj
+from experiments.deblur import classical, data
+from experiments.deblur.frame import analyse
+from experiments.deblur.learn import Task
+from experiments.deblur.problem import Observation, Restoration, initial_weights
+
+ROOT = Path(__file__).parents[2]
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def task():
+    truth = data.training(24)[3:5]
+    observed = data.observe(truth, np.array([0.02, 0.03]), 0.05, 2.5, seed=0)
+    observed = jax.tree.map(lambda v: jnp.asarray(v, float), observed)
+    return Task(observed, jnp.asarray(truth), 0.05, 0.7, uj.Stop(2000, 1e-12), scales=2)
+
+
+def test_the_frame_is_tight():
+    image = jnp.asarray(RANDOM.normal(size=(2, 16, 16)))
+    mean = image
+    for step in (1, 2):
+        for axis in (-1, -2):
+            mean = (mean + jnp.roll(mean, step, axis)) / 2
+    energy = jnp.sum(analyse(image, 2) ** 2) + jnp.sum(mean**2)
+    np.testing.assert_allclose(energy, jnp.sum(image**2))
+    assert analyse(image, 2).shape == (6, 2, 16, 16)
+    assert not np.any(np.abs(analyse(jnp.ones((4, 4)), 1)) > 1e-15)
+
+
+def test_the_blur_is_the_convolution_with_a_moffat_function():
+    psf = data.moffat(16, 3.0, 3.0)
+    np.testing.assert_allclose(psf.sum(), 1)
+    half = np.interp(1.5, np.arange(3), psf[0, :3])
+    assert psf[0, 0] / 3 < half < psf[0, 0] / 1.5
+    image = RANDOM.normal(size=(1, 16, 16))
+    transfer = jnp.asarray(np.fft.rfft2(psf).real)
+    seen = Observation(jnp.zeros(()), jnp.ones(()), transfer, jnp.ones(1)).blur(jnp.asarray(image))
+    direct = sum(psf[i, j] * np.roll(image, (i, j), (1, 2)) for i in range(16) for j in range(16))
+    np.testing.assert_allclose(seen, direct, atol=1e-12)
+
+
+def test_the_step_size_is_below_one_over_the_curvature(task):
+    problem = Restoration(task.observation, initial_weights(2, 3e-3), jnp.asarray(0.05), 2)
+    x = jnp.zeros_like(task.truth)
+    slope = jax.grad(problem.objective)
+    largest, v = 0.0, jnp.asarray(RANDOM.normal(size=x.shape))
+    for _ in range(30):
+        v = jax.jvp(slope, (x,), (v / jnp.linalg.norm(v),))[1]
+        largest = float(jnp.linalg.norm(v))
+    assert 0.5 / largest < float(problem.step_size()) <= 1 / largest
+
+
+def test_hypergradients_agree_with_each_other_and_with_differences(task):
+    weights, start = initial_weights(2, 3e-3), jnp.asarray(classical.fill(task.observation), float)
+    flat, unravel = jax.flatten_util.ravel_pytree(weights)
+
+    def loss(vector, mode):
+        return task.loss(unravel(vector), start, mode)[0]
+
+    gradient = jax.jit(jax.grad(loss), static_argnums=1)
+    value = jax.jit(lambda v: loss(v, uj.Detach()))
+    direction = jnp.asarray(RANDOM.normal(size=flat.size))
+    h = 1e-3
+    ends = [value(flat + k * h * direction) for k in (-2, -1, 1, 2)]
+    difference = (ends[0] - 8 * ends[1] + 8 * ends[2] - ends[3]) / (12 * h)
+    implicit = gradient(flat, uj.Implicit(tol=1e-10))
+    np.testing.assert_allclose(implicit @ direction, difference, rtol=1e-7)
+    for mode in (uj.Unroll("sqrt"), uj.Truncated(tol=1e-8)):
+        np.testing.assert_allclose(gradient(flat, mode), implicit, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "mode", ["unroll", "truncated", "implicit", "one_step", "neumann", "detach"]
+)
+def test_every_gradient_config_names_its_mode(mode):
+    with hydra.initialize_config_dir(str(ROOT / "configs"), version_base=None):
+        config = hydra.compose("deblur", [f"gradient={mode}"])
+    built = hydra.utils.instantiate(config.gradient)
+    assert type(built).__name__.lower() == mode.replace("_", "")
+    header = (ROOT / "configs" / "gradient" / f"{mode}.yaml").read_text().splitlines()[0]
+    assert header == f"# python -m experiments.deblur gradient={mode}"
+
+
+def test_training_crops_stay_off_the_held_out_crop():
+    rows, columns = data.HELD_OUT_HUBBLE
+    for row, column in data.HUBBLE_CORNERS:
+        apart = row + 128 <= rows.start or row >= rows.stop
+        assert apart or column + 128 <= columns.start or column >= columns.stop
+
+
+def test_a_tiny_run_from_end_to_end(tmp_path):
+    small = ["size=64", "steps=2", "scales=2", "stop.max_steps=40", "stop.tol=1e-3",
+             "compare_tol=1e-3", "compare.truncated.depth=5", "gradient=truncated",
+             "gradient.depth=5"]  # fmt: skip
+    command = [sys.executable, "-m", "experiments.deblur", *small, f"hydra.run.dir={tmp_path}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert (tmp_path / "figure.png").stat().st_size > 50_000
+    assert set(result["modes"]) == {"unroll", "truncated", "implicit"}
+    assert len(result["weights"]) == 6
+    assert result["statuses"]
+    assert "Richardson-Lucy" in done.stdout
