@@ -65,8 +65,8 @@ def make_task(config: DictConfig, truth: np.ndarray, sigma: np.ndarray, seed: in
     observation = data.observe(truth, sigma, config.missing, config.psf_width, seed)
     observation = jax.tree.map(jnp.asarray, observation)
     stop = uj.Stop(config.stop.max_steps, config.stop.tol)
-    truth = jnp.asarray(truth, jnp.float32)
-    task = Task(observation, truth, config.smoothing, config.momentum, stop, config.scales)
+    images = jnp.asarray(truth, jnp.float32)
+    task = Task(observation, images, config.smoothing, config.momentum, stop, config.scales)
     return task, jnp.asarray(classical.fill(observation))
 
 

@@ -33,7 +33,7 @@ def methods(width: float) -> dict[str, tuple[Method, tuple[float, ...]]]:
     """Each method with the values of its one parameter to choose from."""
     kernel = np.fft.fftshift(moffat(2 * BORDER, width, beta=3.0))
 
-    def by_wiener(image, balance):
+    def by_wiener(image, balance) -> Any:
         return wiener(image, kernel, balance, clip=False)
 
     def by_lucy(image, iterations):

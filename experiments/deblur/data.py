@@ -46,9 +46,8 @@ def observe(
     blurred = np.fft.irfft2(np.fft.rfft2(images) * transfer, s=images.shape[-2:])
     noisy = blurred + sigma[:, None, None] * random.standard_normal(images.shape)
     valid = random.random(images.shape) >= missing
-    # The transform of a symmetric point spread function is real.
-    single = [np.asarray(v, np.float32) for v in (noisy * valid, valid, transfer.real, sigma)]
-    return Observation(*single)  # pyright: ignore
+    data, valid, sigma = (np.asarray(v, np.float32) for v in (noisy * valid, valid, sigma))
+    return Observation(data, valid, transfer.astype(np.complex64), sigma)  # pyright: ignore
 
 
 def _grey(image: NDArray) -> NDArray:

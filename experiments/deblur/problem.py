@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Complex, Float
 
 from experiments.deblur.frame import ORIENTATIONS, analyse
 
@@ -22,7 +22,8 @@ class Weights(eqx.Module):
 
     def at(self, sigma: Float[Array, " images"]) -> Float[Array, "bands images"]:
         """The weight of every band for every image."""
-        return jnp.exp(self.log_weight)[:, None] * (sigma / REFERENCE_NOISE) ** self.exponent
+        growth = (sigma / REFERENCE_NOISE) ** self.exponent
+        return jnp.outer(jnp.exp(self.log_weight), growth)
 
 
 def initial_weights(scales: int, weight: float) -> Weights:
@@ -39,12 +40,12 @@ class Observation(eqx.Module):
 
     data: Images
     valid: Images
-    transfer: Float[Array, "h half"]
+    transfer: Complex[Array, "h half"]
     sigma: Float[Array, " images"]
 
     def blur(self, images: Images) -> Images:
         """Periodic convolution with the point spread function."""
-        spectrum = jnp.fft.rfft2(images) * self.transfer
+        spectrum = jnp.fft.rfft2(images) * self.transfer[None]
         return jnp.fft.irfft2(spectrum, s=images.shape[-2:])
 
 
