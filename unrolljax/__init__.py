@@ -12,6 +12,7 @@ from unrolljax.gradients.mode import GradientMode
 from unrolljax.gradients.neumann import Neumann
 from unrolljax.gradients.one_step import OneStep
 from unrolljax.gradients.rate import estimate_rate, truncation_depth
+from unrolljax.gradients.roots import implicit_fixed_point, implicit_root, root_jvp, root_vjp
 from unrolljax.gradients.solve import solve
 from unrolljax.gradients.truncated import Truncated
 from unrolljax.gradients.unroll import Unroll
@@ -42,7 +43,11 @@ __all__ = [
     "Unroll",
     "describe",
     "estimate_rate",
+    "implicit_fixed_point",
+    "implicit_root",
     "prox",
+    "root_jvp",
+    "root_vjp",
     "solve",
     "solvers",
     "truncation_depth",

@@ -22,7 +22,7 @@ def roots(steps: int) -> Work:
     iteration = hand.Iteration(newton_step, residuals, hand.dense, x0, steps, TOLERANCE)
 
     def ours(gradient, stop):
-        solver = uj.solvers.NewtonRoot()
+        solver = uj.solvers.NewtonRoot(damped=False)
 
         def solve(parameters, data):
             problem = uj.Residuals(lambda p, x: residuals(p[0], p[1], x), (parameters, data))

@@ -40,6 +40,7 @@ def main(config: DictConfig) -> None:
         "training_psnr": learned.curve,
         "statuses": learned.statuses,
         "exponent": float(learned.weights.exponent),
+        "fade": float(learned.weights.fade),
         "weights": np.exp(np.asarray(learned.weights.log_weight, float)).tolist(),
         "seconds": time.perf_counter() - begun,
     }
@@ -67,7 +68,8 @@ def make_task(config: DictConfig, truth: np.ndarray, sigma: np.ndarray, seed: in
     stop = uj.Stop(config.stop.max_steps, config.stop.tol)
     images = jnp.asarray(truth, jnp.float32)
     task = Task(observation, images, config.smoothing, config.momentum, stop, config.scales)
-    return task, jnp.asarray(classical.fill(observation))
+    start = data.fill(np.asarray(observation.data), np.asarray(observation.valid))
+    return task, jnp.asarray(start, jnp.float32)
 
 
 def evaluate(config: DictConfig, weights: Weights) -> dict:

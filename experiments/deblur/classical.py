@@ -1,16 +1,14 @@
-"""What everybody would try first: filling the holes, Wiener, Richardson-Lucy."""
+"""What everybody would try first, after filling the holes: Wiener and Richardson-Lucy."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from skimage.restoration import richardson_lucy, wiener
 
 from experiments.deblur.data import moffat
-from experiments.deblur.problem import Observation
 
 BORDER = 32
 WIENER_BALANCES = (0.003, 0.01, 0.03, 0.1, 0.3)
@@ -19,19 +17,10 @@ LUCY_ITERATIONS = (5, 10, 15, 20, 30, 50)
 Method = Callable[[NDArray, float], NDArray]
 
 
-def fill(observation: Observation) -> NDArray:
-    """The observed images, missing pixels replaced by a Gaussian mean of their neighbours."""
-    pairs = zip(np.asarray(observation.data), np.asarray(observation.valid), strict=True)
-    filled = [
-        np.where(v > 0, d, gaussian_filter(d, 1) / np.maximum(gaussian_filter(v, 1), 1e-3))
-        for d, v in pairs
-    ]
-    return np.asarray(filled, np.float32)
-
-
 def methods(width: float) -> dict[str, tuple[Method, tuple[float, ...]]]:
     """Each method with the values of its one parameter to choose from."""
-    kernel = np.fft.fftshift(moffat(2 * BORDER, width, beta=3.0))
+    # An even kernel would shift the image by half a pixel.
+    kernel = np.fft.fftshift(moffat(2 * BORDER + 1, width, beta=3.0))
 
     def by_wiener(image, balance) -> Any:
         return wiener(image, kernel, balance, clip=False)

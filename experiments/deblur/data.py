@@ -4,6 +4,7 @@ import numpy as np
 import skimage.color
 import skimage.data
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from experiments.deblur.problem import Observation
 
@@ -46,8 +47,17 @@ def observe(
     blurred = np.fft.irfft2(np.fft.rfft2(images) * transfer, s=images.shape[-2:])
     noisy = blurred + sigma[:, None, None] * random.standard_normal(images.shape)
     valid = random.random(images.shape) >= missing
-    data, valid, sigma = (np.asarray(v, np.float32) for v in (noisy * valid, valid, sigma))
-    return Observation(data, valid, transfer.astype(np.complex64), sigma)  # pyright: ignore
+    smooth = gaussian_filter(fill(noisy * valid, valid), (0, 1, 1), mode="wrap")
+    reals = (noisy * valid, valid, sigma, np.maximum(smooth, 0))
+    data, valid, sigma, brightness = (np.asarray(v, np.float32) for v in reals)
+    transfer = transfer.astype(np.complex64)
+    return Observation(data, valid, transfer, sigma, brightness)  # pyright: ignore
+
+
+def fill(images: NDArray, valid: NDArray) -> NDArray:
+    """Images whose missing pixels are replaced by a Gaussian mean of their neighbours."""
+    near, share = (gaussian_filter(np.asarray(v, float), (0, 1, 1)) for v in (images, valid))
+    return np.where(valid > 0, images, near / np.maximum(share, 1e-3))
 
 
 def _grey(image: NDArray) -> NDArray:

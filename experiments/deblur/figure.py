@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-from experiments.deblur.frame import ORIENTATIONS
+from experiments.deblur.frame import BANDS
 from experiments.deblur.learn import ModeCost
 
 INSET = {"hubble": (slice(112, 176), slice(64, 128)), "camera": (slice(30, 94), slice(90, 154))}
@@ -26,7 +26,7 @@ def draw(
     """Write the figure as PNG.
 
     `pictures[image][method]` are the restorations, "truth" and "observed" among them; `weights`
-    has shape (scales, orientations).
+    has shape (scales, bands).
     """
     columns = list(next(iter(pictures.values())))
     rows = len(pictures) + 1
@@ -66,11 +66,12 @@ def _picture(axes, image, truth, window) -> None:
 
 
 def _weights(axes, weights: NDArray) -> None:
-    scales, orientations = weights.shape
-    for k, name in enumerate(ORIENTATIONS[:orientations]):
-        axes.bar(np.arange(scales) + 0.27 * (k - 1), weights[:, k], 0.25, label=name)
+    scales, bands = weights.shape
+    for k in range(scales):
+        label = f"scale {2**k} pixel" + "s" * (k > 0)
+        axes.bar(np.arange(bands) + 0.4 * (k - (scales - 1) / 2), weights[k], 0.38, label=label)
     axes.set_yscale("log")
-    axes.set_xticks(range(scales), [f"{2 ** (s + 1)} pixels" for s in range(scales)])
+    axes.set_xticks(range(bands), BANDS, rotation=40, ha="right", fontsize=8)
     axes.set_title("learned weights by scale and orientation", fontsize=11)
     axes.legend(fontsize=8)
 

@@ -101,15 +101,15 @@ def cgls(matvec: Linear, b: Vector, tol: Float[Array, ""], max_steps: int) -> So
 
     def advance(carry):
         u, r, p, gamma, steps = carry
-        image = matvec(p)
-        alpha = gamma / jnp.vdot(image, image)
-        r = r - alpha * image
         (slope,) = transposed(r)
         new_gamma = jnp.vdot(slope, slope)
-        return u + alpha * p, r, slope + (new_gamma / gamma) * p, new_gamma, steps + 1
+        p = slope + (new_gamma / gamma) * p
+        image = matvec(p)
+        alpha = new_gamma / jnp.vdot(image, image)
+        return u + alpha * p, r - alpha * image, p, new_gamma, steps + 1
 
-    (slope,) = transposed(b)
-    start = (jnp.zeros_like(b), b, slope, jnp.vdot(slope, slope), jnp.zeros((), jnp.int32))
+    nothing = jnp.zeros_like(b)
+    start = (nothing, b, nothing, jnp.ones((), b.dtype), jnp.zeros((), jnp.int32))
     u, *_, steps = jax.lax.while_loop(unfinished, advance, start)
     return u, steps
 

@@ -86,16 +86,16 @@ class LinearSolve(eqx.Module):
         tol = self._tolerance(b.dtype)
         chain = self.methods or _chain(unit, structure)
 
-        def attempt(method, start):
+        def attempt(method, unit, start):
             u, steps = _solve_by(method, matvec, unit, tol, self.max_steps, preconditioner, start)
             residual = trees.norm(unit - matvec(u))
             residual = jnp.where(jnp.isnan(residual), jnp.inf, residual)
             return u, jnp.where(size == 0, 0, residual), steps
 
-        best = attempt(chain[0], guess)
+        best = attempt(chain[0], unit, guess)
         for method in chain[1:]:
             solved = (best[1] <= tol) | ~jnp.isfinite(size)
-            best = _unless(solved, best, functools.partial(attempt, method, None))
+            best = _unless(solved, best, unit, functools.partial(attempt, method, start=None))
         u, residual, steps = best
         u = jnp.where(size == 0, 0, u * size)
         return u, LinearReport(_judge(residual, tol, steps, self.max_steps), residual, steps)
@@ -113,15 +113,16 @@ def _chain(b: Array, structure: Structure) -> tuple[str, ...]:
     return ("bicgstab", "normal_cg")
 
 
-def _unless(solved: Array, best: tuple, attempt: Callable[[], tuple]) -> tuple:
-    """`best` where it is solved, else the better of it and a further attempt.
+def _unless(solved: Array, best: tuple, b: Array, attempt: Callable[[Array], tuple]) -> tuple:
+    """`best` where it is solved, else the better of it and a further attempt at b.
 
-    A while loop, not a cond: vmapped, its body still runs only if some element needs it.
+    A while loop, not a cond: vmapped, its body still runs only if some element needs it. The
+    barrier ties b to the carry, or XLA would hoist the attempt out of the loop and always run it.
     """
 
     def try_once(carry):
         (old, old_residual, old_steps), _ = carry
-        new, residual, steps = attempt()
+        new, residual, steps = attempt(jax.lax.optimization_barrier((b, old))[0])
         better = residual < old_residual
         kept = trees.where(better, (new, residual), (old, old_residual))
         return (*kept, old_steps + steps), jnp.ones_like(carry[1])

@@ -132,18 +132,17 @@ def carry_back(
         return rest <= tol * trees.norm(total)
 
     def unfinished(carry):
-        return ~enough(carry) & (carry[3] < max_depth) & jnp.isfinite(trees.norm(carry[1]))
+        size = trees.norm(carry[1])
+        return ~enough(carry) & (carry[3] < max_depth) & (size > 0) & jnp.isfinite(size)
 
     def extend(carry):
         total, term, _, depth = carry
         new = back(term)
-        size = trees.norm(term)
-        ratio = trees.norm(new) / jnp.where(size > 0, size, 1)
-        return trees.add(total, new), new, ratio, depth + 1
+        return trees.add(total, new), new, trees.norm(new) / trees.norm(term), depth + 1
 
     start = (first, first, jnp.full_like(trees.norm(first), jnp.inf), jnp.ones((), jnp.int32))
-    end = jax.lax.while_loop(unfinished, extend, extend(start))
-    return end[0], enough(end) | (trees.norm(first) == 0)
+    end = jax.lax.while_loop(unfinished, extend, start)
+    return end[0], enough(end) | (trees.norm(end[1]) == 0)
 
 
 def _untaped(solver, problem, x0, stop) -> tuple[State, Info]:
