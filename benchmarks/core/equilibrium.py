@@ -40,6 +40,7 @@ def equilibrium(steps: int) -> Work:
         arguments=(tuple(map(single, theta)), (single(inputs), single(readout))),
         loss=loss,
         iteration=iteration,
+        adjoint="bicgstab",
         ours=ours,
         peers=peers.fixed_points(layer, x0, steps),
         reference=lambda: exact(theta, inputs, readout),

@@ -43,6 +43,7 @@ def lasso(steps: int) -> Work:
         arguments=(single(theta), data),
         loss=loss,
         iteration=iteration,
+        adjoint="cg",
         ours=ours,
         peers=peers.proximal(smooth, shrink, step, step_size, x0, steps),
         reference=lambda: exact(theta, features, targets, held_out, wanted),

@@ -50,6 +50,7 @@ def ridge(steps: int) -> Work:
         arguments=(single(theta), data),
         loss=loss,
         iteration=iteration,
+        adjoint="cg",
         ours=ours,
         peers=peers.minimisers(lambda x, p, d: objective((p, d), x), step_size, x0, steps),
         reference=lambda: exact(theta, features, targets, held_out, wanted),

@@ -35,6 +35,7 @@ def roots(steps: int) -> Work:
         arguments=(single(theta), (single(matrix), single(readout))),
         loss=loss,
         iteration=iteration,
+        adjoint="dense",
         ours=ours,
         peers=peers.root_finders(residuals, newton_step, x0, steps),
         reference=lambda: exact(theta, matrix, readout),

@@ -21,6 +21,7 @@ class Work(NamedTuple):
 
     - `loss`: `(solve, theta, data) -> scalar`;
     - `iteration`: the inner problem, for the hand-written rows;
+    - `adjoint`: the one linear solver of the hand-written rows, as `Implicit` names it;
     - `ours`: `(gradient, stop) -> solve`;
     - `peers`: name -> (the mode that it is compared in, a function that makes its solve);
     - `reference`: gradient of the loss at the exact solution, in float64 NumPy.
@@ -30,6 +31,7 @@ class Work(NamedTuple):
     arguments: tuple[Any, Any]
     loss: Callable[[Solve, Any, Any], Any]
     iteration: Iteration
+    adjoint: str
     ours: Callable[[uj.GradientMode, uj.Stop], Solve]
     peers: Mapping[str, tuple[str, Callable[[], Solve]]]
     reference: Callable[[], Any]
@@ -51,11 +53,13 @@ class Row(NamedTuple):
     solve: Callable[[], Solve]
 
 
-def modes(steps: int) -> dict[str, Mode]:
+def modes(steps: int, adjoint: str) -> dict[str, Mode]:
     """Every mode; the truncated ones go a tenth of the steps back."""
     depth = steps // 10
+    single = uj.Implicit(linear_solver=adjoint, on_failure="ignore")
     return {
         "implicit": Mode(hand.implicit, uj.Implicit(on_failure="ignore")),
+        "implicit, no fallback": Mode(hand.implicit, single),
         "implicit, tested": Mode(hand.implicit_tested, uj.Implicit(), tested=True),
         "unroll": Mode(hand.unroll, uj.Unroll()),
         "unroll, tested": Mode(hand.unroll_tested, uj.Unroll(), tested=True),
@@ -76,7 +80,7 @@ def rows(work: Work, quick: bool) -> list[Row]:
     """Hand-written, ours and the peers of each mode, next to each other."""
     steps = work.iteration.steps
     found = []
-    for name, mode in modes(steps).items():
+    for name, mode in modes(steps, work.adjoint).items():
         peers = [(who, make) for who, (where, make) in work.peers.items() if where == name]
         if quick and name not in QUICK_MODES:
             continue

@@ -10,7 +10,7 @@ from skimage.restoration import richardson_lucy, wiener
 
 from experiments.deblur.data import moffat
 
-BORDER = 32
+BORDER = 24
 WIENER_BALANCES = (0.003, 0.01, 0.03, 0.1, 0.3)
 LUCY_ITERATIONS = (5, 10, 15, 20, 30, 50)
 

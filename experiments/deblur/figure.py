@@ -91,7 +91,7 @@ def _modes(axes, modes: dict[str, ModeCost]) -> None:
         places + 0.2, [m.megabytes for m in modes.values()], 0.38, color="tab:orange"
     )
     axes.bar_label(seconds, fmt="%.2g", fontsize=8)
-    memory.bar_label(megabytes, fmt="%.3g", fontsize=8)
+    memory.bar_label(megabytes, fmt="%.0f", fontsize=8)
     axes.bar(0, 0, color="tab:orange", label="temporary MB")
     axes.set_yscale("log")
     memory.set_yscale("log")
