@@ -1,6 +1,7 @@
 """unrolljax: write a solver once as a pure step; choose by a flag how its gradient is computed."""
 
 from unrolljax import prox, solvers
+from unrolljax.core.minimiser import Minimiser
 from unrolljax.core.problem import Composite, Objective, Residuals, Saddle
 from unrolljax.core.solution import Solution, SolveFailed
 from unrolljax.core.solver import Solver, Structure
@@ -28,6 +29,7 @@ __all__ = [
     "GradientDescent",
     "GradientMode",
     "Implicit",
+    "Minimiser",
     "Neumann",
     "Objective",
     "OneStep",

@@ -99,6 +99,7 @@ def test_every_returned_field_is_right_or_nan(mode):
             "state": jnp.sum(solution.state.x**3) + jnp.sum(solution.state.velocity),
             "residual": solution.residual,
             "rate": solution.info.rate,
+            "first": solution.info.first_residual,
         }
         return fields[name]
 
@@ -106,7 +107,7 @@ def test_every_returned_field_is_right_or_nan(mode):
     assert_close(jax.grad(field)(RIDGE, "objective"), expected)
     expected = jax.grad(lambda p: jnp.sum(p.solution() ** 3))(RIDGE)
     assert_close(jax.grad(field)(RIDGE, "state"), expected)
-    for name in ("residual", "rate"):
+    for name in ("residual", "rate", "first"):
         assert all(np.all(np.isnan(v)) for v in jax.tree.leaves(jax.grad(field)(RIDGE, name)))
 
 

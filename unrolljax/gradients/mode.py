@@ -5,7 +5,6 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, PyTree
 
-from unrolljax.core import trees
 from unrolljax.core.loop import Info
 from unrolljax.core.refuse import refuse_derivative
 from unrolljax.core.solution import Solution
@@ -37,8 +36,5 @@ def assemble(
     solver: Solver, problem: Problem, value: PyTree[Array], state: State, info: Info
 ) -> Solution:
     """The solution object; its diagnostics refuse differentiation."""
-    numbers = refuse_derivative((info.residual, info.rate, info.trace), (solver, problem))
-    residual, rate, trace = numbers
-    first = trees.stop_gradient(info.first_residual)
-    info = info._replace(residual=residual, rate=rate, trace=trace, first_residual=first)
+    info = refuse_derivative(info, (solver, problem))
     return Solution(value, solver.objective(problem, value), state, info)

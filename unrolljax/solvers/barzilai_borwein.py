@@ -7,7 +7,8 @@ from jax.tree_util import tree_map
 from jaxtyping import Array, Float, PyTree
 
 from unrolljax.core import trees
-from unrolljax.core.solver import Problem, Solver, Structure
+from unrolljax.core.minimiser import Minimiser
+from unrolljax.core.solver import Problem
 from unrolljax.solvers.line_search import negligible
 
 
@@ -20,7 +21,7 @@ class BarzilaiBorweinState(NamedTuple):
     shortest: Float[Array, ""]
 
 
-class BarzilaiBorwein(Solver):
+class BarzilaiBorwein(Minimiser):
     """Minimise `problem.objective(x)` by gradient steps sized by the last change of the gradient.
 
     With s the last displacement and y the change of the gradient along it, the step size is the
@@ -55,15 +56,6 @@ class BarzilaiBorwein(Solver):
     def read(self, state: BarzilaiBorweinState) -> PyTree[Array]:
         """The iterate."""
         return state.x
-
-    def optimality(self, problem: Problem, x: PyTree[Array]) -> PyTree[Array]:
-        """The gradient of the objective."""
-        return trees.gradient(problem.objective, x)
-
-    def structure(self, problem: Problem) -> Structure:
-        """A Hessian at a strict minimum."""
-        del problem
-        return Structure(symmetric=True, positive_definite=True)
 
     def _step_size(self, state: BarzilaiBorweinState, slope: PyTree[Array]) -> Array:
         """The inverse of a curvature along the last displacement, always positive."""

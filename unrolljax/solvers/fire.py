@@ -7,7 +7,8 @@ from jax.tree_util import tree_map
 from jaxtyping import Array, Float, Int, PyTree
 
 from unrolljax.core import trees
-from unrolljax.core.solver import Problem, Solver, Structure
+from unrolljax.core.minimiser import Minimiser
+from unrolljax.core.solver import Problem
 
 GROWTH, CUT = 1.1, 0.5
 MIXING, MIXING_DECAY = 0.25, 0.99
@@ -31,7 +32,7 @@ class FIREState(NamedTuple):
     downhill: Int[Array, ""]
 
 
-class FIRE(Solver):
+class FIRE(Minimiser):
     """Minimise `problem.objective(x)` by damped dynamics of unit mass (Bitzek et al. 2006).
 
     Semi-implicit Euler steps, the velocity mixed with the direction of the force and reset, with
@@ -72,15 +73,6 @@ class FIRE(Solver):
     def read(self, state: FIREState) -> PyTree[Array]:
         """The position."""
         return state.x
-
-    def optimality(self, problem: Problem, x: PyTree[Array]) -> PyTree[Array]:
-        """The gradient of the objective."""
-        return trees.gradient(problem.objective, x)
-
-    def structure(self, problem: Problem) -> Structure:
-        """A Hessian at a strict minimum."""
-        del problem
-        return Structure(symmetric=True, positive_definite=True)
 
     def residual(self, problem: Problem, before: FIREState, after: FIREState) -> PyTree[Array]:
         """The step taken, and the step that the force alone would make of the longest time step."""

@@ -8,7 +8,8 @@ from jax.tree_util import tree_map
 from jaxtyping import Array, PyTree
 
 from unrolljax.core import trees
-from unrolljax.core.solver import Problem, Solver, Structure
+from unrolljax.core.minimiser import Minimiser
+from unrolljax.core.solver import Problem
 
 
 class GradientState(NamedTuple):
@@ -18,7 +19,7 @@ class GradientState(NamedTuple):
     velocity: PyTree[Array] | None
 
 
-class GradientDescent(Solver):
+class GradientDescent(Minimiser):
     """Minimise `problem.objective(x)` by `x <- x - step_size * gradient + momentum * velocity`.
 
     - `step_size`: converges for strongly convex objectives below 2/L (1/L with momentum).
@@ -54,12 +55,3 @@ class GradientDescent(Solver):
     def read(self, state: GradientState) -> PyTree[Array]:
         """The iterate."""
         return state.x
-
-    def optimality(self, problem: Problem, x: PyTree[Array]) -> PyTree[Array]:
-        """The gradient of the objective."""
-        return trees.gradient(problem.objective, x)
-
-    def structure(self, problem: Problem) -> Structure:
-        """A Hessian at a strict minimum."""
-        del problem
-        return Structure(symmetric=True, positive_definite=True)

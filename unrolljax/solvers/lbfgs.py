@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from unrolljax.core import trees
-from unrolljax.core.solver import Problem, Solver, Structure
+from unrolljax.core.minimiser import Minimiser
+from unrolljax.core.solver import Problem
 from unrolljax.solvers.line_search import backtracking, negligible
 from unrolljax.solvers.real_vector import to_vector
 
@@ -38,7 +39,7 @@ class LBFGSState(NamedTuple):
     direction: Vector
 
 
-class LBFGS(Solver):
+class LBFGS(Minimiser):
     """Minimise `problem.objective(x)` with curvature from the last steps (Liu & Nocedal 1989).
 
     - `history`: static; how many pairs of step and gradient change are kept.
@@ -82,15 +83,6 @@ class LBFGS(Solver):
     def read(self, state: LBFGSState) -> PyTree[Array]:
         """The iterate."""
         return state.x
-
-    def optimality(self, problem: Problem, x: PyTree[Array]) -> PyTree[Array]:
-        """The gradient of the objective."""
-        return trees.gradient(problem.objective, x)
-
-    def structure(self, problem: Problem) -> Structure:
-        """A Hessian at a strict minimum."""
-        del problem
-        return Structure(symmetric=True, positive_definite=True)
 
     def residual(self, problem: Problem, before: LBFGSState, after: LBFGSState) -> Vector:
         """The full quasi-Newton step from `before`, which estimates its error."""

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from unrolljax.core import trees
-from unrolljax.core.solver import Problem, Solver, Structure
+from unrolljax.core.minimiser import Minimiser
+from unrolljax.core.solver import Problem
 from unrolljax.solvers.line_search import backtracking
 from unrolljax.solvers.real_vector import closed_constant, to_vector
 
@@ -25,7 +25,7 @@ class NewtonState(NamedTuple):
     direction: Vector
 
 
-class Newton(Solver):
+class Newton(Minimiser):
     """Minimise `problem.objective(x)` by Newton steps and a backtracking line search.
 
     - `linear_solver`: "dense" factorises the Hessian, shifted where it is not positive definite
@@ -70,15 +70,6 @@ class Newton(Solver):
     def read(self, state: NewtonState) -> PyTree[Array]:
         """The iterate."""
         return state.x
-
-    def optimality(self, problem: Problem, x: PyTree[Array]) -> PyTree[Array]:
-        """The gradient of the objective."""
-        return trees.gradient(problem.objective, x)
-
-    def structure(self, problem: Problem) -> Structure:
-        """A Hessian at a strict minimum."""
-        del problem
-        return Structure(symmetric=True, positive_definite=True)
 
     def residual(self, problem: Problem, before: NewtonState, after: NewtonState) -> Vector:
         """The full Newton step from `before`, which estimates its error."""

@@ -8,7 +8,8 @@ from jax.tree_util import tree_map
 from jaxtyping import Array, PyTree
 
 from unrolljax.core import trees
-from unrolljax.core.solver import Problem, Solver, Structure
+from unrolljax.core.minimiser import Minimiser
+from unrolljax.core.solver import Problem
 
 
 class OptaxState(NamedTuple):
@@ -18,7 +19,7 @@ class OptaxState(NamedTuple):
     inner: Any
 
 
-class Optax(Solver):
+class Optax(Minimiser):
     """Minimise `problem.objective(x)` by the updates of an optax gradient transformation.
 
     Build the transformation once, outside the code that calls `solve`: its functions are compared
@@ -62,15 +63,6 @@ class Optax(Solver):
     def read(self, state: OptaxState) -> PyTree[Array]:
         """The iterate."""
         return state.x
-
-    def optimality(self, problem: Problem, x: PyTree[Array]) -> PyTree[Array]:
-        """The gradient of the objective."""
-        return trees.gradient(problem.objective, x)
-
-    def structure(self, problem: Problem) -> Structure:
-        """A Hessian at a strict minimum."""
-        del problem
-        return Structure(symmetric=True, positive_definite=True)
 
     def residual(self, problem: Problem, before: OptaxState, after: OptaxState) -> PyTree[Array]:
         """The gradient at which the update was taken: a small step proves nothing."""
