@@ -11,7 +11,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m experiments.deblur
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 10
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

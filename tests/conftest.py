@@ -3,6 +3,11 @@
 import os
 import pathlib
 
+# The tests compile much and compute little: LLVM's optimisations would cost more than they save.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+)
 # XLA repeats the list of CPU features for every executable that it loads from the cache.
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 

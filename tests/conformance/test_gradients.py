@@ -17,7 +17,7 @@ MODES = {
     "implicit both": uj.Implicit(tol=1e-12, ad="both"),
     "unroll": uj.Unroll(),
     "truncated": uj.Truncated(tol=1e-10),
-    "neumann": uj.Neumann(terms=1200),
+    "neumann": uj.Neumann(terms=4000),
 }
 
 BUILDS = [
