@@ -126,23 +126,24 @@ def carry_back(
     """
 
     def enough(carry):
-        total, term, ratio, _ = carry
+        total, _, size, ratio, _ = carry
         slowest = jnp.maximum(ratio, rate)
-        rest = trees.norm(term) / jnp.where(slowest < 1, 1 - slowest, 0)
-        return rest <= tol * trees.norm(total)
+        return size / jnp.where(slowest < 1, 1 - slowest, 0) <= tol * trees.norm(total)
 
     def unfinished(carry):
-        size = trees.norm(carry[1])
-        return ~enough(carry) & (carry[3] < max_depth) & (size > 0) & jnp.isfinite(size)
+        size, depth = carry[2], carry[4]
+        return ~enough(carry) & (depth < max_depth) & (size > 0) & jnp.isfinite(size)
 
     def extend(carry):
-        total, term, _, depth = carry
+        total, term, size, _, depth = carry
         new = back(term)
-        return trees.add(total, new), new, trees.norm(new) / trees.norm(term), depth + 1
+        new_size = trees.norm(new)
+        return trees.add(total, new), new, new_size, new_size / size, depth + 1
 
-    start = (first, first, jnp.full_like(trees.norm(first), jnp.inf), jnp.ones((), jnp.int32))
+    size = trees.norm(first)
+    start = (first, first, size, jnp.full_like(size, jnp.inf), jnp.ones((), jnp.int32))
     end = jax.lax.while_loop(unfinished, extend, start)
-    return end[0], enough(end) | (trees.norm(end[1]) == 0)
+    return end[0], enough(end) | (end[2] == 0)
 
 
 def _untaped(solver, problem, x0, stop) -> tuple[State, Info]:
