@@ -1,5 +1,7 @@
 """The front door: what it accepts, what it refuses before compiling, and closures."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import flax.linen
 import flax.nnx
@@ -58,6 +60,29 @@ def test_closures_over_traced_arrays_keep_their_derivative(mode, jit):
     x = float(value(0.1, 0.2))
     slope = 1 / (1 + 0.5 * np.sin(x))
     np.testing.assert_allclose(found, (3 * slope, slope), rtol=1e-8)
+
+
+class StaticMap(uj.Solver):
+    function: Callable = eqx.field(static=True)
+
+    def init(self, problem, x0):
+        return x0
+
+    def step(self, problem, state):
+        return self.function(problem, state)
+
+    def read(self, state):
+        return state
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_a_static_field_may_close_over_a_traced_array(mode):
+    def value(theta):
+        solver = StaticMap(lambda p, x: 0.5 * jnp.cos(x) + theta)
+        return uj.solve(solver, 0.0, 0.0, gradient=mode, stop=STOP).value
+
+    slope = 1 / (1 + 0.5 * np.sin(float(value(0.3))))
+    np.testing.assert_allclose(jax.grad(value)(0.3), slope, rtol=1e-8)
 
 
 def test_a_problem_that_closes_over_a_traced_array():

@@ -2,7 +2,7 @@
 is lost and nothing leaks out of a trace.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import equinox as eqx
@@ -103,8 +103,7 @@ def hoist_function(function: Callable, *args: Any) -> Callable:
 
 def _closes_over_tracers(function: Callable, *args: Any) -> bool:
     """Trace `function(*args)`, if anything in it has a closure, and look at the constants."""
-    inner = [leaf for leaf in tree_leaves((function, args)) if callable(leaf)]
-    if not any(map(_may_close_over_arrays, inner)):
+    if not any(map(_may_close_over_arrays, _functions((function, args)))):
         return False
     dynamic, static = eqx.partition((function, args), eqx.is_array)
 
@@ -114,6 +113,15 @@ def _closes_over_tracers(function: Callable, *args: Any) -> bool:
 
     traced = jax.make_jaxpr(outputs)(dynamic)
     return any(isinstance(constant, Tracer) for constant in traced.consts)
+
+
+def _functions(tree: PyTree) -> Iterator[Callable]:
+    """Every function held in a pytree, in static fields of modules too."""
+    for leaf in tree_leaves(tree, is_leaf=lambda v: isinstance(v, eqx.Module)):
+        if isinstance(leaf, eqx.Module):
+            yield from _functions(list(vars(leaf).values()))
+        elif callable(leaf):
+            yield leaf
 
 
 def _may_close_over_arrays(function: Any) -> bool:

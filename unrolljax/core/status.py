@@ -1,6 +1,7 @@
 """Status codes: how a solve ended, as data."""
 
 from enum import IntEnum
+from typing import SupportsInt
 
 
 class Status(IntEnum):
@@ -64,7 +65,7 @@ _MESSAGES = {
 }
 
 
-def describe(code: int) -> str:
+def describe(code: SupportsInt) -> str:
     """The name and the advice that belong to a status code, in one line (host only)."""
     status = Status(int(code))
     return f"{status.name}: {status.message}"
