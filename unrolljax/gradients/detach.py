@@ -3,11 +3,10 @@
 from jaxtyping import Array, PyTree
 
 from unrolljax.core import trees
-from unrolljax.core.loop import run
 from unrolljax.core.solution import Solution
 from unrolljax.core.solver import Problem, Solver
 from unrolljax.core.stop import Stop
-from unrolljax.gradients.mode import GradientMode, assemble
+from unrolljax.gradients.mode import GradientMode, assemble, run_untaped
 
 
 class Detach(GradientMode):
@@ -16,5 +15,5 @@ class Detach(GradientMode):
     def solve(self, solver: Solver, problem: Problem, x0: PyTree[Array], stop: Stop) -> Solution:
         """Step until `stop` says so, off every differentiated path."""
         solver, problem, x0 = trees.stop_gradient((solver, problem, x0))
-        state, info = run(solver, problem, solver.init(problem, x0), stop, taped=False)
+        state, info = run_untaped(solver, problem, x0, stop)
         return assemble(solver, problem, solver.read(state), state, info)

@@ -7,13 +7,12 @@ import equinox as eqx
 from jaxtyping import Array, PyTree
 
 from unrolljax.core import trees
-from unrolljax.core.loop import run
 from unrolljax.core.solution import Solution
 from unrolljax.core.solver import Problem, Solver
 from unrolljax.core.status import Status
 from unrolljax.core.stop import Stop, check_tolerance
 from unrolljax.gradients.linear import LinearReport, LinearSolve, check_methods
-from unrolljax.gradients.mode import GradientMode, assemble
+from unrolljax.gradients.mode import GradientMode, assemble, run_untaped
 from unrolljax.gradients.theorem import Condition, attach, pull_back
 
 
@@ -62,9 +61,8 @@ class Implicit(GradientMode):
 
     def solve(self, solver: Solver, problem: Problem, x0: PyTree[Array], stop: Stop) -> Solution:
         """Step until `stop` says so, off every differentiated path; then attach the theorem."""
-        still = trees.stop_gradient((solver, problem, x0))
-        state, info = run(still[0], still[1], still[0].init(still[1], still[2]), stop, taped=False)
-        x = still[0].read(state)
+        state, info = run_untaped(solver, problem, x0, stop)
+        x = trees.stop_gradient(solver).read(state)
         converged = info.status == Status.CONVERGED
         condition = self._condition(solver, problem)
         nan = self.on_failure == "nan"

@@ -5,7 +5,8 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, PyTree
 
-from unrolljax.core.loop import Info
+from unrolljax.core import trees
+from unrolljax.core.loop import Info, run
 from unrolljax.core.refuse import refuse_derivative
 from unrolljax.core.solution import Solution
 from unrolljax.core.solver import Problem, Solver, State
@@ -30,6 +31,14 @@ class GradientMode(eqx.Module):
                 f"{type(solver).__name__} cannot be differentiated in reverse (it holds a "
                 "while loop). Use gradient=Implicit(), which needs only its solution."
             )
+
+
+def run_untaped(
+    solver: Solver, problem: Problem, x0: PyTree[Array], stop: Stop
+) -> tuple[State, Info]:
+    """Step until `stop` says so, off every differentiated path."""
+    solver, problem, x0 = trees.stop_gradient((solver, problem, x0))
+    return run(solver, problem, solver.init(problem, x0), stop, taped=False)
 
 
 def assemble(

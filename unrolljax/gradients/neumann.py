@@ -9,13 +9,12 @@ from jax.tree_util import tree_map
 from jaxtyping import Array, PyTree
 
 from unrolljax.core import trees
-from unrolljax.core.loop import run
 from unrolljax.core.solution import Solution
 from unrolljax.core.solver import Problem, Solver, State
 from unrolljax.core.status import Status
 from unrolljax.core.stop import Stop
 from unrolljax.gradients.implicit import check_convergence_is_tested, check_on_failure
-from unrolljax.gradients.mode import GradientMode, assemble
+from unrolljax.gradients.mode import GradientMode, assemble, run_untaped
 from unrolljax.gradients.series import Split, linearise_step, split
 
 
@@ -43,8 +42,7 @@ class Neumann(GradientMode):
 
     def solve(self, solver: Solver, problem: Problem, x0: PyTree[Array], stop: Stop) -> Solution:
         """Step until `stop` says so, off every differentiated path; then attach the series."""
-        still = trees.stop_gradient((solver, problem, x0))
-        state, info = run(still[0], still[1], still[0].init(still[1], still[2]), stop, taped=False)
+        state, info = run_untaped(solver, problem, x0, stop)
         good = (info.status == Status.CONVERGED) | (self.on_failure == "ignore")
         factor = jnp.where(good, 1.0, jnp.nan)
         state = _attach(solver, problem, state, factor, self.terms)

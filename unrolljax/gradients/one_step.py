@@ -5,11 +5,10 @@ from typing import Any
 from jaxtyping import Array, PyTree
 
 from unrolljax.core import trees
-from unrolljax.core.loop import run
 from unrolljax.core.solution import Solution
 from unrolljax.core.solver import Problem, Solver
 from unrolljax.core.stop import Stop
-from unrolljax.gradients.mode import GradientMode, assemble
+from unrolljax.gradients.mode import GradientMode, assemble, run_untaped
 
 
 class OneStep(GradientMode):
@@ -27,8 +26,7 @@ class OneStep(GradientMode):
 
     def solve(self, solver: Solver, problem: Problem, x0: PyTree[Array], stop: Stop) -> Solution:
         """Step until `stop` says so, off every differentiated path; then once more, on it."""
-        still = trees.stop_gradient((solver, problem, x0))
-        state, info = run(still[0], still[1], still[0].init(still[1], still[2]), stop, taped=False)
+        state, info = run_untaped(solver, problem, x0, stop)
         state = solver.step(problem, trees.stop_gradient(state))
         info = info._replace(steps=info.steps + 1)
         return assemble(solver, problem, solver.read(state), state, info)

@@ -15,7 +15,7 @@ from unrolljax.core.solver import Problem, Solver, State
 from unrolljax.core.status import Status
 from unrolljax.core.stop import Stop
 from unrolljax.gradients.implicit import check_convergence_is_tested, check_on_failure
-from unrolljax.gradients.mode import GradientMode, assemble
+from unrolljax.gradients.mode import GradientMode, assemble, run_untaped
 from unrolljax.gradients.series import Linear, Split, linearise_step, split, transpose
 from unrolljax.gradients.theorem import no_cotangent
 
@@ -70,14 +70,14 @@ class Truncated(GradientMode):
     def _taped(self, solver, problem, x0, stop):
         head_steps = stop.max_steps - int(self.depth)
         head = Stop(head_steps, stop.tol, min(stop.trace_every, head_steps))
-        state, info = _untaped(solver, problem, x0, head)
+        state, info = run_untaped(solver, problem, x0, head)
         tail = Stop(max_steps=int(self.depth), tol=None)
         state, last = run(solver, problem, trees.stop_gradient(state), tail, taped=True)
         info = _append(info, last, trees.norm(solver.read(state)), stop)
         return assemble(solver, problem, solver.read(state), state, info)
 
     def _attached(self, solver, problem, x0, stop):
-        state, info = _untaped(solver, problem, x0, stop)
+        state, info = run_untaped(solver, problem, x0, stop)
         good = (info.status == Status.CONVERGED) | (self.on_failure == "ignore")
         state = self._attach(solver, problem, state, info.rate, good)
         return assemble(solver, problem, solver.read(state), state, info)
@@ -144,11 +144,6 @@ def carry_back(
     start = (first, first, size, jnp.full_like(size, jnp.inf), jnp.ones((), jnp.int32))
     end = jax.lax.while_loop(unfinished, extend, start)
     return end[0], enough(end) | (end[2] == 0)
-
-
-def _untaped(solver, problem, x0, stop) -> tuple[State, Info]:
-    solver, problem, x0 = trees.stop_gradient((solver, problem, x0))
-    return run(solver, problem, solver.init(problem, x0), stop, taped=False)
 
 
 def _append(head: Info, tail: Info, size: Array, stop: Stop) -> Info:
