@@ -39,12 +39,14 @@ def methods(width: float) -> dict[str, tuple[Method, tuple[float, ...]]]:
 def tune(method: Method, values: tuple[float, ...], images: NDArray, truth: NDArray) -> float:
     """The parameter value with the best mean PSNR on training images."""
     pairs = list(zip(images, truth, strict=True))
-    return max(values, key=lambda v: np.mean([scores(method(i, v), t)[0] for i, t in pairs]))
+    return max(
+        values, key=lambda v: np.mean([scores(method(i, v), t)["PSNR dB"] for i, t in pairs])
+    )
 
 
-def scores(image: NDArray, truth: NDArray) -> tuple[float, float]:
+def scores(image: NDArray, truth: NDArray) -> dict[str, float]:
     """PSNR in dB and SSIM (scikit-image's), for values in [0, 1]."""
     image = np.asarray(image, float)
     ratio = peak_signal_noise_ratio(truth, image, data_range=1)
     similarity: Any = structural_similarity(truth, image, data_range=1)
-    return float(ratio), float(similarity)
+    return {"PSNR dB": float(ratio), "SSIM": float(similarity)}

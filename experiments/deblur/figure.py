@@ -10,7 +10,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from experiments.deblur.frame import BANDS
-from experiments.deblur.learn import ModeCost
+from experiments.deblur.modes import ModeCost
 
 INSET = {"hubble": (slice(112, 176), slice(64, 128)), "camera": (slice(30, 94), slice(90, 154))}
 

@@ -10,7 +10,7 @@ from unrolljax.core.loop import Info
 from unrolljax.core.status import Status, describe
 
 
-class SolveFailed(RuntimeError):  # noqa: N818 (a status, not a programming error)
+class SolveFailed(RuntimeError):
     """Raised on the host by `Solution.raise_if_failed`."""
 
 

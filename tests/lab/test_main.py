@@ -1,0 +1,74 @@
+"""The command line, in processes of its own: validated, run, killed, resumed, swept."""
+
+import signal
+import subprocess
+import sys
+
+import commands
+import pytest
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    output = commands.run(*commands.SMALL, f"hydra.run.dir={folder}")
+    return folder, output
+
+
+def test_a_run_leaves_a_whole_folder(whole):
+    folder, output = whole
+    present = {path.name for path in folder.iterdir()}
+    assert present == {
+        "checkpoints", "config.yaml", "environment.json", "figure.png", "launch.json",
+        "metrics.jsonl", "report.md", "result.json", "run.log",
+    }  # fmt: skip
+    result = commands.result(folder)
+    assert result["compilations_after_warmup"] == 0
+    assert result["steps"] == 2000
+    assert result["command"].startswith("python -m experiments.lista rows=8 ")
+    assert set(result["results"]) == {f"NMSE dB, {name}" for name in ("learned", "ISTA", "FISTA")}
+    assert "NMSE dB, learned" in output
+    assert "step 2000/2000  loss " in (folder / "run.log").read_text()
+    assert len(commands.result(folder)["parameters_sha256"]) == 64
+
+
+def test_a_finished_run_is_not_run_again(whole):
+    folder, _ = whole
+    before = (folder / "result.json").read_bytes()
+    same = [*commands.SMALL, f"hydra.run.dir={folder}"]
+    assert "has finished already" in commands.run(*same)
+    assert (folder / "result.json").read_bytes() == before
+    refused = commands.run(*same, "seed=1", expect=2)
+    assert "holds a run of another configuration" in refused
+    assert (folder / "result.json").read_bytes() == before
+
+
+def test_a_wrong_configuration_writes_nothing(tmp_path):
+    folder = tmp_path / "run"
+    wrong = ["rows=-1", "colums=3", "gradient=unrol", "train.steps=many", "optimizer.lerning_rate=1"]
+    output = commands.run(*wrong, f"hydra.run.dir={folder}", expect=2)
+    assert output.startswith("5 problems in the configuration of lista:")
+    for key in ("rows", "did you mean 'columns'", "did you mean 'unroll'", "train.steps",
+                "did you mean 'learning_rate'"):  # fmt: skip
+        assert key in output
+    assert not folder.exists()
+    output = commands.run("-m", "seed=0,-1", f"hydra.sweep.dir={folder}", expect=2)
+    assert output.startswith("1 problem in")
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_and_resume_continues(whole, tmp_path, number):
+    folder = tmp_path / "run"
+    arguments = [*commands.SMALL, f"hydra.run.dir={folder}"]
+    process = commands.start(*arguments)
+    commands.wait_for_step(process, folder, 100)
+    process.send_signal(number)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + number, output
+    assert not (folder / "result.json").exists()
+    command = [sys.executable, "-m", "unrolljax", "resume", str(folder)]
+    subprocess.run(command, cwd=commands.ROOT, check=True, capture_output=True, timeout=120)
+    assert commands.result(folder)["parameters_sha256"] == commands.result(whole[0])["parameters_sha256"]
+    assert (folder / "metrics.jsonl").read_bytes() == (whole[0] / "metrics.jsonl").read_bytes()

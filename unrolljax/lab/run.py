@@ -1,0 +1,141 @@
+"""One run of one experiment, from its configuration to its result."""
+
+import logging
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+from jaxtyping import PyTree
+
+from unrolljax.lab import devices, metrics, report
+from unrolljax.lab.autopsy import explain
+from unrolljax.lab.checkpoint import Checkpoints
+from unrolljax.lab.compilations import Compilations, counted
+from unrolljax.lab.experiment import Experiment, Line
+from unrolljax.lab.folder import RunFolder
+from unrolljax.lab.manifest import digest
+from unrolljax.lab.outer import Outer
+from unrolljax.lab.progress import Progress
+from unrolljax.lab.schema import Config
+from unrolljax.lab.train import BadStep, Training
+
+log = logging.getLogger(__name__)
+
+
+class Failed(Exception):
+    """The run has no result; the message says why and where its remains are."""
+
+    code = 1
+
+
+def run(folder: RunFolder, config: Config, build: Callable[[Any], Experiment]) -> dict[str, Any]:
+    """Train, or continue, and write the result; returns it on the first process.
+
+    A run that has finished is not run again. Raises `Failed` after a bad step, and `Interrupted`
+    after a signal.
+    """
+    if folder.result:
+        log.info("%s has finished already.", folder.path)
+        return folder.result
+    begun = time.perf_counter()
+    devices.prepare(config)
+    first = jax.process_index() == 0
+    if first:
+        folder.begin()
+    with counted() as compiled:
+        experiment = build(config)
+        training = prepare(experiment, config, folder.path)
+        warm = compiled.count
+        learned = _train(training, config, folder.path)
+        after = compiled.count - warm
+        if not first:
+            training.wait()
+            return {}
+        parameters = training.outer.complete(jax.tree.map(jax.numpy.asarray, learned))
+        headline = experiment.finish(parameters, folder.path) if experiment.finish else {}
+        result = {
+            "experiment": folder.experiment,
+            "command": folder.command,
+            "status": "finished",
+            "steps": training.done,
+            "config_sha256": folder.sha256,
+            "parameters_sha256": digest(learned),
+            "results": dict(headline),
+            **_cost(compiled, after),
+            "seconds": time.perf_counter() - begun,
+        }
+    lines = metrics.read(folder.path / "metrics.jsonl")
+    folder.finish(result, report.markdown(result, lines))
+    print(report.headline(result["results"]))
+    log.info("Finished: %s", folder.path)
+    training.wait()
+    return result
+
+
+def prepare(experiment: Experiment, config: Config, path: Path) -> Training:
+    """The experiment compiled for the devices of the configuration, and resumed if it was begun."""
+    train = config.train
+    mesh = devices.data_mesh(config.devices)
+    outer = Outer(experiment, config.optimizer.build(), mesh, train.accumulate, train.max_failed)
+    return Training(outer, config.seed, train, Checkpoints(path / "checkpoints", train.keep))
+
+
+def _train(training: Training, config: Config, path: Path) -> PyTree:
+    """Run with the writers of the first process; the others have none."""
+    writers = _writers(training, config, path) if jax.process_index() == 0 else []
+
+    def write(line: Line) -> None:
+        for writer in writers:
+            writer(line)
+        for callback in training.outer.experiment.callbacks:
+            callback(line)
+
+    try:
+        return training.run(write)
+    except BadStep as bad:
+        if jax.process_index() == 0:
+            _bury(bad, training.outer, config.seed, path)
+        training.wait()
+        raise Failed(f"{bad} See {path / 'report.md'}.") from None
+    finally:
+        for writer in writers:
+            writer.close()
+
+
+def _writers(training: Training, config: Config, path: Path) -> list[Any]:
+    lines = metrics.JsonLines(path / "metrics.jsonl")
+    lines.truncate(training.done)
+    writers: list[Any] = [lines, Progress(config.train.steps, training.done)]
+    if config.tensorboard:
+        writers.append(metrics.TensorBoard(path / "tensorboard", training.done))
+    return writers
+
+
+def _bury(bad: BadStep, outer: Outer, seed: int, path: Path) -> None:
+    """Save the state before a bad step, repeat the step, and write down why it failed."""
+    Checkpoints(path / "bad_step", keep=1).save(int(bad.state.step), (bad.state, None), {})
+    reason = explain(outer, bad.state, seed)
+    log.error("%s", reason)
+    remains = "The state before this step is in bad_step/."
+    (path / "report.md").write_text(f"# Failed\n\n{bad}\n\n{reason}\n\n{remains}\n")
+
+
+def _cost(compiled: Compilations, after_warmup: int) -> dict[str, Any]:
+    """What the run took of this machine; the host's peak is that of the process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    device = devices.peak_device_megabytes()
+    return {
+        "compilations": compiled.count,
+        "compilations_from_cache": compiled.cached,
+        "compilations_after_warmup": after_warmup,
+        "compile_seconds": round(compiled.seconds, 3),
+        "peak_host_mb": round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1),
+        "peak_device_mb": device,
+        "platform": jax.default_backend(),
+        "devices": len(jax.devices()),
+        "processes": jax.process_count(),
+    }
