@@ -21,6 +21,8 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.core
+	$(BIN)/python -m benchmarks.lab
+	$(BIN)/python -m benchmarks.faults
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

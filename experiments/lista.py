@@ -1,7 +1,7 @@
 """Train a learned ISTA with analytic weights (ALISTA, Liu et al. 2019) on sparse codes.
 
 Every layer has a step size and a threshold of its own; the problems of a batch are shared by all
-devices. The gradient mode is one word: `gradient=unroll`, `truncated`, `one_step`.
+devices. The gradient mode is one word: `gradient=unroll`, or `truncated` with a `depth`.
 """
 
 from pathlib import Path

@@ -49,6 +49,12 @@ class Slurm:
         assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
+    def start(self, *command: str) -> subprocess.Popen:
+        """A running command."""
+        return subprocess.Popen(
+            command, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
     def submit(self, command: str, output: pathlib.Path, *options: str) -> str:
         """Queue a shell command as a batch job and return its number; its output goes to a file."""
         answer = self.run("sbatch", "--parsable", f"--output={output}", *options, "--wrap", command)

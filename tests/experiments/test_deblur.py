@@ -12,8 +12,8 @@ import pytest
 
 import unrolljax as uj
 from experiments.deblur import data
-from experiments.deblur.frame import analyse
 from experiments.deblur.__main__ import Config
+from experiments.deblur.frame import analyse
 from experiments.deblur.problem import Observation, Restoration, initial_weights
 from experiments.deblur.task import Batch, Task
 from unrolljax.lab.validate import load

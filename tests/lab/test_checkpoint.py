@@ -182,7 +182,8 @@ import jax, numpy as np, orbax.checkpoint as ocp
 address, folder = sys.argv[1:]
 if address:
     jax.distributed.initialize(address, 1, 0, coordinator_bind_address=address)
-manager = ocp.CheckpointManager(folder, options=ocp.CheckpointManagerOptions(save_interval_steps=1000))
+options = ocp.CheckpointManagerOptions(save_interval_steps=1000)
+manager = ocp.CheckpointManager(folder, options=options)
 manager.save(0, args=ocp.args.StandardSave({"x": np.zeros(3)}))
 for step in range(1, 100):
     if step == 3:

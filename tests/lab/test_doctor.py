@@ -42,7 +42,7 @@ def test_an_error_is_a_failed_row():
 
 
 def test_a_process_that_fails_says_why():
-    with pytest.raises(RuntimeError, match="exit status 1: .*nowhere"):
+    with pytest.raises(RuntimeError, match=r"exit status 1: .*nowhere"):
         doctor._run_together({"JAX_PLATFORMS": "nowhere"})
 
 
@@ -51,7 +51,7 @@ def test_srun_without_slurm_is_absent(monkeypatch, tmp_path):
     with pytest.raises(doctor.Absent, match="no srun"):
         doctor.slurm()
     srun = tmp_path / "srun"
-    srun.write_text("#!/bin/sh\necho no configuration >&2\nexit 1\n")
+    srun.write_text("#!/bin/sh\necho error >&2\necho no configuration >&2\nexit 1\n")
     srun.chmod(0o755)
     with pytest.raises(doctor.Absent, match="srun is here, but: no configuration"):
         doctor.slurm()

@@ -4,8 +4,9 @@ import signal
 import subprocess
 import sys
 
-import commands
 import pytest
+
+from benchmarks.faults import runs as commands
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,13 @@ def test_a_finished_run_is_not_run_again(whole):
 
 def test_a_wrong_configuration_writes_nothing(tmp_path):
     folder = tmp_path / "run"
-    wrong = ["rows=-1", "colums=3", "gradient=unrol", "train.steps=many", "optimizer.lerning_rate=1"]
+    wrong = [
+        "rows=-1",
+        "colums=3",
+        "gradient=unrol",
+        "train.steps=many",
+        "optimizer.lerning_rate=1",
+    ]
     output = commands.run(*wrong, f"hydra.run.dir={folder}", expect=2)
     assert output.startswith("5 problems in the configuration of lista:")
     for key in ("rows", "did you mean 'columns'", "did you mean 'unroll'", "train.steps",
@@ -70,5 +77,8 @@ def test_a_signal_saves_and_resume_continues(whole, tmp_path, number):
     assert not (folder / "result.json").exists()
     command = [sys.executable, "-m", "unrolljax", "resume", str(folder)]
     subprocess.run(command, cwd=commands.ROOT, check=True, capture_output=True, timeout=120)
-    assert commands.result(folder)["parameters_sha256"] == commands.result(whole[0])["parameters_sha256"]
+    assert (
+        commands.result(folder)["parameters_sha256"]
+        == commands.result(whole[0])["parameters_sha256"]
+    )
     assert (folder / "metrics.jsonl").read_bytes() == (whole[0] / "metrics.jsonl").read_bytes()

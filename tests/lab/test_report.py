@@ -31,7 +31,8 @@ def test_a_report_tells_what_was_done_and_what_it_cost():
     ]
     text = report.markdown(RESULT, lines)
     for expected in (
-        "python -m experiments.toy seed=3", "| Training loss | 4 to 2 |", "| Held-out loss | 2.5 to 2.5",
+        "python -m experiments.toy seed=3", "| Training loss | 4 to 2 |",
+        "| Held-out loss | 2.5 to 2.5",
         "CONVERGED 5, MAX_STEPS 1", "7 in 1.0 s, 0 of them after", "host 512 MB |",
         "8 x cpu, 2 process(es)", "0.12346",
     ):  # fmt: skip

@@ -77,6 +77,8 @@ def outer(accumulate=1, max_failed=0.0, **changes):
 
 
 def training(folder, settings=None, **changes):
-    settings = Train(**({"steps": 12, "evaluate_every": 4, "checkpoint_every": 5} | (settings or {})))
+    settings = Train(
+        **({"steps": 12, "evaluate_every": 4, "checkpoint_every": 5} | (settings or {}))
+    )
     checkpoints = Checkpoints(folder / "checkpoints", settings.keep)
     return Training(outer(**changes), 0, settings, checkpoints)

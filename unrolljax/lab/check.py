@@ -97,7 +97,7 @@ def check_gradient(experiment: ModuleType, overrides: list[str]) -> Slopes:
         return outer.experiment.loss(outer.complete(unflatten(flat)), data, batch, carry).loss
 
     shape = (DIRECTIONS, flat.size)
-    directions = scale * jax.random.normal(jax.random.key(config.seed), shape, flat.dtype)
+    directions = scale[None] * jax.random.normal(jax.random.key(config.seed), shape, flat.dtype)
     finite, spread = zip(*(central_difference(loss, flat, d) for d in directions), strict=True)
     counts = enumerate(count(outcome.status).tolist())
     return Slopes(

@@ -1,7 +1,7 @@
 """Where a run computes: platform, precision, compile cache, and one mesh axis named `data`."""
 
 import functools
-import os
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ def prepare(config: Config) -> None:
         jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_enable_x64", config.precision == "float64")
     if config.compile_cache is not None:
-        # XLA lists the CPU's features for every program that it loads from the cache.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         jax.config.update("jax_compilation_cache_dir", str(Path(config.compile_cache).absolute()))
+        # XLA lists the CPU's features for every program that it loads from the cache.
+        jax.config.update("jax_logging_level", "CRITICAL")
+        logging.getLogger("jax").setLevel(logging.WARNING)
     distributed.connect()
     running = jax.default_backend()
     if config.platform not in (None, running):
@@ -98,7 +99,8 @@ def check_shares(tree: PyTree[Any], mesh: Mesh, accumulate: int, what: str) -> N
 
 def to_host(tree: PyTree[Array], mesh: Mesh) -> PyTree[np.ndarray]:
     """A copy of every array, whole, on every host."""
-    tree = _gather(tree, mesh) if jax.process_count() > 1 else tree
+    divided = not all(leaf.is_fully_replicated for leaf in jax.tree.leaves(tree))
+    tree = _gather(tree, mesh) if divided and jax.process_count() > 1 else tree
     # On the CPU device_get may return a view of memory that a later step is given to reuse.
     return jax.tree.map(np.array, jax.device_get(tree))
 

@@ -187,7 +187,8 @@ def slurm() -> str:
         raise Absent("no srun on the path")
     done = subprocess.run(["srun", "--version"], capture_output=True, text=True, timeout=TIMEOUT)
     if done.returncode:
-        raise Absent(f"srun is here, but: {done.stderr.strip()}")
+        reason = done.stderr.strip().rpartition("\n")[2]
+        raise Absent(f"srun is here, but: {reason}")
     return done.stdout.strip()
 
 

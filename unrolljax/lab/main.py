@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import importlib
-import json
 import logging
 import os
 import sys
@@ -18,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from unrolljax.lab import distributed, validate
+from unrolljax.lab.compose import Composer
 from unrolljax.lab.experiment import Experiment
 from unrolljax.lab.interrupt import Interrupted
 from unrolljax.lab.schema import Config
@@ -46,20 +46,28 @@ def main(config: type[Config], build: Callable[[Any], Experiment]) -> None:
 def launch(module: str, config: type[Config], arguments: list[str]) -> None:
     """Validate the arguments for an experiment, and hand them to Hydra."""
     job = Job(module)
-    started = distributed.find_rank(os.environ) and "SLURM_JOB_ID" not in os.environ
-    if started and not any(argument.startswith("hydra.run.dir=") for argument in arguments):
-        raise SystemExit("Several processes need one run folder: add hydra.run.dir=FOLDER.")
-    if not QUESTIONS & set(arguments):
-        overrides = [argument for argument in arguments if not argument.startswith("-")]
-        sweep = bool({"-m", "--multirun"} & set(arguments))
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    overrides = [argument for argument in arguments if argument not in flags]
+    if not QUESTIONS & set(flags):
+        check = validate.check_sweep if {"-m", "--multirun"} & set(flags) else validate.load
         try:
-            check = validate.check_sweep if sweep else validate.load
             check(config, job.configs, job.name, overrides)
         except validate.ConfigError as error:
             print(error, file=sys.stderr)
             raise SystemExit(2) from None
-    sys.argv[1:] = [*arguments, f"hydra.job.name={job.name}"]
+        _check_folder(overrides)
+    # The keys have been checked; Hydra would refuse those that only the schema knows.
+    forced = Composer(job.configs, job.name).forced(overrides)
+    sys.argv[1:] = [*flags, *forced, f"hydra.job.name={job.name}"]
     hydra.main(version_base=None, config_path=str(job.configs), config_name=job.name)(job)()
+
+
+def _check_folder(overrides: list[str]) -> None:
+    """Ranks that Slurm starts agree on a run folder by themselves; others have to be told."""
+    by_hand = distributed.find_rank(os.environ) and "SLURM_JOB_ID" not in os.environ
+    if by_hand and not any(text.startswith("hydra.run.dir=") for text in overrides):
+        print("Several processes need one run folder: add hydra.run.dir=FOLDER.", file=sys.stderr)
+        raise SystemExit(2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,10 +88,10 @@ class Job:
         experiment = importlib.import_module(self.module)
         chosen = HydraConfig.get()
         path = Path(chosen.runtime.output_dir)
-        overrides = list(chosen.overrides.task)
+        overrides = [text.removeprefix("++") for text in chosen.overrides.task]
         try:
             content: Any = OmegaConf.to_container(resolved, resolve=True)
-            config = experiment.Config.model_validate_json(json.dumps(content))
+            config = validate.resolved(experiment.Config, self.name, content)
             folder = RunFolder(path, config, self.module, overrides)
             run(folder, config, experiment.build)
         except (validate.ConfigError, AnotherRun) as error:
@@ -91,7 +99,7 @@ class Job:
         except (Failed, Interrupted) as error:
             _end(error.code, error)
         except Exception as error:
-            # One process alone: waiting for the others, as an ordinary end does, would take for ever.
+            # This rank alone fails: waiting for the others, as an ordinary end does, never ends.
             log.error("%s", error, exc_info=not isinstance(error, ValueError | OSError))
             distributed.leave(1)
             _end(1, error)

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Int, PyTree
 
 from unrolljax.core.status import Status
 from unrolljax.lab.experiment import Experiment, Outcome
+from unrolljax.lab.record import Record, count
 
 FAILED = [int(status) for status in Status if status.failed]
 
@@ -29,18 +30,6 @@ class TrainState(NamedTuple):
     optimizer: PyTree[Array]
     carry: PyTree[Array]
     bad_step: Int[Array, ""]
-
-
-class Record(NamedTuple):
-    """What the host reads of a step: `statuses` counts the solves by status code."""
-
-    step: Int[Array, ""]
-    loss: Float[Array, ""]
-    gradient_norm: Float[Array, ""]
-    metrics: dict[str, Array]
-    statuses: Int[Array, " codes"]
-    good: Bool[Array, ""]
-    signal: Int[Array, ""]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -152,14 +141,6 @@ class Outer:
 
     def _constrain(self, tree: PyTree[Array], spec: PartitionSpec) -> PyTree[Array]:
         return jax.lax.with_sharding_constraint(tree, NamedSharding(self.mesh, spec))
-
-
-def count(status: Int[Array, "..."] | None) -> Int[Array, " codes"]:
-    """How many solves ended with each status code."""
-    codes = jnp.arange(len(Status), dtype=jnp.int32)
-    if status is None:
-        return jnp.zeros_like(codes)
-    return jnp.sum(status.reshape(-1, 1) == codes[None], axis=0, dtype=jnp.int32)
 
 
 def _finite(tree: Any) -> Bool[Array, ""]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from unrolljax.lab import devices, metrics, report
@@ -32,48 +33,35 @@ class Failed(Exception):
     code = 1
 
 
-def run(folder: RunFolder, config: Config, build: Callable[[Any], Experiment]) -> dict[str, Any]:
-    """Train, or continue, and write the result; returns it on the first process.
+def run(folder: RunFolder, config: Config, build: Callable[[Any], Experiment]) -> None:
+    """Train, or continue, and write the result.
 
     A run that has finished is not run again. Raises `Failed` after a bad step, and `Interrupted`
     after a signal.
     """
     if folder.result:
         log.info("%s has finished already.", folder.path)
-        return folder.result
+        return
     begun = time.perf_counter()
     devices.prepare(config)
     first = jax.process_index() == 0
     if first:
         folder.begin()
     with counted() as compiled:
-        experiment = build(config)
-        training = prepare(experiment, config, folder.path)
+        training = prepare(build(config), config, folder.path)
         warm = compiled.count
         learned = _train(training, config, folder.path)
-        after = compiled.count - warm
-        if not first:
-            training.wait()
-            return {}
-        parameters = training.outer.complete(jax.tree.map(jax.numpy.asarray, learned))
-        headline = experiment.finish(parameters, folder.path) if experiment.finish else {}
-        result = {
-            "experiment": folder.experiment,
-            "command": folder.command,
-            "status": "finished",
+        facts = {
             "steps": training.done,
-            "config_sha256": folder.sha256,
-            "parameters_sha256": digest(learned),
-            "results": dict(headline),
-            **_cost(compiled, after),
-            "seconds": time.perf_counter() - begun,
+            "training_seconds": round(training.seconds, 3),
+            "compilations_after_warmup": compiled.count - warm,
         }
-    lines = metrics.read(folder.path / "metrics.jsonl")
-    folder.finish(result, report.markdown(result, lines))
-    print(report.headline(result["results"]))
-    log.info("Finished: %s", folder.path)
+        headline = _finish(training.outer, learned, folder.path) if first else {}
+    if first:
+        seconds = round(time.perf_counter() - begun, 3)
+        facts |= {"seconds": seconds, **_cost(compiled), "parameters_sha256": digest(learned)}
+        _write_result(folder, headline, facts)
     training.wait()
-    return result
 
 
 def prepare(experiment: Experiment, config: Config, path: Path) -> Training:
@@ -124,17 +112,36 @@ def _bury(bad: BadStep, outer: Outer, seed: int, path: Path) -> None:
     (path / "report.md").write_text(f"# Failed\n\n{bad}\n\n{reason}\n\n{remains}\n")
 
 
-def _cost(compiled: Compilations, after_warmup: int) -> dict[str, Any]:
+def _finish(outer: Outer, learned: PyTree, path: Path) -> dict[str, Any]:
+    finish = outer.experiment.finish
+    parameters = outer.complete(jax.tree.map(jnp.asarray, learned))
+    return dict(finish(parameters, path)) if finish else {}
+
+
+def _write_result(folder: RunFolder, headline: dict[str, Any], facts: dict[str, Any]) -> None:
+    result = {
+        "experiment": folder.experiment,
+        "command": folder.command,
+        "status": "finished",
+        "results": headline,
+        "config_sha256": folder.sha256,
+        **facts,
+    }
+    lines = metrics.read(folder.path / "metrics.jsonl")
+    folder.finish(result, report.markdown(result, lines))
+    print(report.headline(headline))
+    log.info("Finished: %s", folder.path)
+
+
+def _cost(compiled: Compilations) -> dict[str, Any]:
     """What the run took of this machine; the host's peak is that of the process so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    device = devices.peak_device_megabytes()
     return {
         "compilations": compiled.count,
         "compilations_from_cache": compiled.cached,
-        "compilations_after_warmup": after_warmup,
         "compile_seconds": round(compiled.seconds, 3),
         "peak_host_mb": round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1),
-        "peak_device_mb": device,
+        "peak_device_mb": devices.peak_device_megabytes(),
         "platform": jax.default_backend(),
         "devices": len(jax.devices()),
         "processes": jax.process_count(),

@@ -1,9 +1,9 @@
 """The keys that every experiment's configuration has; an experiment's `Config` adds its own."""
 
-from typing import Literal
+from typing import Literal, Self
 
 import optax
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from unrolljax.gradients.mode import GradientMode
 from unrolljax.lab.targets import Target
@@ -22,24 +22,37 @@ class Train(Section):
     """How long the outer loop runs, and what it does on its way."""
 
     steps: int = Field(ge=1)  # outer steps: updates of the parameters
-    accumulate: int = Field(1, ge=1)  # parts of a batch, differentiated one after the other
-    evaluate_every: int = Field(0, ge=0)  # steps between two evaluations; 0 for the end only
-    checkpoint_every: int = Field(50, ge=1)  # steps between two checkpoints
-    keep: int = Field(3, ge=1)  # checkpoints that stay on disk
-    patience: int | None = Field(None, ge=1)  # evaluations without progress before stopping early
-    monitor: str = "loss"  # the metric that `patience` watches; smaller is better
-    max_failed: float = Field(0.0, ge=0, le=1)  # share of a step's solves that may fail
+    accumulate: int = Field(
+        default=1, ge=1
+    )  # parts of a batch that are differentiated one after the other
+    evaluate_every: int = Field(
+        default=0, ge=0
+    )  # steps between two evaluations; 0: only after the last
+    checkpoint_every: int = Field(default=50, ge=1)  # steps between two checkpoints
+    keep: int = Field(default=3, ge=1)  # checkpoints that stay on disk
+    patience: int | None = Field(
+        default=None, ge=1
+    )  # evaluations without a better one, before it ends
+    max_failed: float = Field(default=0.0, ge=0, le=1)  # share of a step's solves that may fail
+
+    @model_validator(mode="after")
+    def _patience_is_counted(self) -> Self:
+        if self.patience is not None and self.evaluate_every == 0:
+            raise ValueError("patience counts evaluations, so it needs evaluate_every >= 1")
+        return self
 
 
 class Config(Section):
     """What the lab reads; subclass it for the keys of an experiment."""
 
-    seed: int = Field(0, ge=0)  # of every random number
+    seed: int = Field(default=0, ge=0)  # of all randomness
     precision: Literal["float32", "float64"] = "float32"  # of every array
-    platform: Literal["cpu", "gpu", "tpu"] | None = None  # null lets JAX choose
-    devices: int | None = Field(None, ge=1)  # how many to use; null for all
-    compile_cache: str | None = ".jax_cache/runs"  # folder of compiled programs; null for none
-    tensorboard: bool = False  # write the metrics for TensorBoard too
+    platform: Literal["cpu", "gpu", "tpu"] | None = None  # null: the best that is there
+    devices: int | None = Field(
+        default=None, ge=1
+    )  # how many share the problems of a batch; null: all
+    compile_cache: str | None = ".jax_cache/runs"  # compiled programs, for the next run; null: none
+    tensorboard: bool = False  # also write the metrics for TensorBoard
     gradient: Target[GradientMode]  # how the derivative of a solve is computed
     optimizer: Target[optax.GradientTransformation]  # of the outer loop
     train: Train

@@ -3,6 +3,7 @@
 import collections
 import logging
 import math
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,12 +12,12 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
-from unrolljax.core.status import Status
 from unrolljax.lab import devices
 from unrolljax.lab.checkpoint import Checkpoints
 from unrolljax.lab.experiment import Line
 from unrolljax.lab.interrupt import SIGNALS, Interrupt, Interrupted
-from unrolljax.lab.outer import Outer, Record, TrainState
+from unrolljax.lab.outer import Outer, TrainState
+from unrolljax.lab.record import Record, as_line, by_name, pack, unpack
 from unrolljax.lab.schema import Train
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Training:
         self._signals = devices.signal_arrays(mesh, (0, *map(int, SIGNALS)))
         self._compile()
         self.done = 0
+        self._earlier, self._begun = 0.0, time.perf_counter()
         self.best = Best(math.inf, 0, self._learned() if settings.patience else None)
         self._resume()
 
@@ -63,13 +65,13 @@ class Training:
 
         Raises `BadStep` where a step fails, and `Interrupted`, after saving, on SIGTERM or SIGUSR1.
         """
-        unread: collections.deque[Record] = collections.deque()
+        unread: collections.deque[Array] = collections.deque()
         with Interrupt() as interrupt:
             while not self.finished:
                 signals = self._signals[interrupt.received]
-                self._state, record = self._step(self._state, self._data, self._seed, signals)
+                self._state, numbers = self._step(self._state, self._data, self._seed, signals)
                 self.done += 1
-                unread.append(record)
+                unread.append(numbers)
                 wanted = interrupt.received if self.alone else 0
                 # One step is left unread, so that the devices never wait for the host; several
                 # processes have to agree on the step at which they stop.
@@ -92,9 +94,18 @@ class Training:
             patience is not None and self.best.stale >= patience
         )
 
+    @property
+    def seconds(self) -> float:
+        """Wall time since training was made ready, with that of the runs it continues."""
+        return self._earlier + time.perf_counter() - self._begun
+
     def save(self) -> str:
         """Write a checkpoint; where there are several processes the first one does."""
-        extra = {"best_loss": _number(self.best.loss), "stale": self.best.stale}
+        extra = {
+            "best_loss": _number(self.best.loss),
+            "stale": self.best.stale,
+            "seconds": self.seconds,
+        }
         tree = devices.to_host(self._state, self.outer.mesh)
         if jax.process_index() == 0:
             self.checkpoints.save(self.done, (tree, self.best.learned), extra)
@@ -117,8 +128,14 @@ class Training:
         devices.check_shares(batch, mesh, outer.accumulate, "sample(data, key)")
         first = jax.jit(lambda *arrays: outer.first(*arrays)[0], out_shardings=placed)
         self._state = first(learned, self._data, self._seed)
-        step = jax.jit(outer.step, donate_argnums=0, out_shardings=(placed, everywhere))
         arguments = (self._state, self._data, self._seed, self._signals[0])
+        self._record = jax.eval_shape(outer.step, *arguments)[1]
+
+        def packed(*arguments):
+            state, record = outer.step(*arguments)
+            return state, pack(record)
+
+        step = jax.jit(packed, donate_argnums=0, out_shardings=(placed, everywhere))
         self._step: Any = step.lower(*arguments).compile()
         if experiment.held_out is not None:
             devices.check_shares(experiment.held_out, mesh, 1, "held_out")
@@ -136,6 +153,7 @@ class Training:
             return
         state, learned = saved.tree
         self.done = saved.step
+        self._earlier = saved.extra["seconds"]
         self.best = Best(saved.extra["best_loss"] or math.inf, saved.extra["stale"], learned)
         self._state = TrainState(*map(devices.place, state, self._placed))  # pyright: ignore
         log.info("Resumed from %s.", self.checkpoints.path(self.done))
@@ -148,16 +166,10 @@ class Training:
         chosen = periods if every is None else (every,)
         return any(period and self.done % period == 0 for period in chosen)
 
-    def _read(self, record: Record, write: Callable[[Line], None]) -> int:
+    def _read(self, numbers: Array, write: Callable[[Line], None]) -> int:
         """Hand a step's record to the writers; return the signal that was seen in it."""
-        record = jax.device_get(record)
-        line = {
-            "step": int(record.step),
-            "loss": float(record.loss),
-            "gradient_norm": float(record.gradient_norm),
-            **{name: float(value) for name, value in record.metrics.items()},
-            "status": _statuses(record.statuses),
-        }
+        record: Record = unpack(jax.device_get(numbers), self._record)
+        line = as_line(record)
         if not record.good:
             raise BadStep(line, devices.to_host(self._state, self.outer.mesh))
         write(line)
@@ -170,7 +182,7 @@ class Training:
         loss, metrics, statuses = jax.device_get(outputs)
         line = {"step": self.done, "evaluation/loss": float(loss)}
         line |= {f"evaluation/{name}": float(value) for name, value in metrics.items()}
-        write(line | {"evaluation/status": _statuses(statuses)})
+        write(line | {"evaluation/status": by_name(statuses)})
         if self.settings.patience and loss < self.best.loss:
             self.best = Best(float(loss), 0, self._learned())
         else:
@@ -178,10 +190,6 @@ class Training:
 
     def _learned(self) -> PyTree[np.ndarray]:
         return devices.to_host(self._state.parameters, self.outer.mesh)
-
-
-def _statuses(counts: Array) -> dict[str, int]:
-    return {Status(code).name: int(n) for code, n in enumerate(counts) if n}
 
 
 def _number(value: float) -> float | None:

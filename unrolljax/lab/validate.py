@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from unrolljax.lab.compose import Composed, Composer, Problem, compose
+from unrolljax.lab.compose import Composed, Composer
+from unrolljax.lab.locate import did_you_mean
+from unrolljax.lab.overrides import Problem
 from unrolljax.lab.schema import Config
-from unrolljax.lab.targets import did_you_mean
 
 C = TypeVar("C", bound=Config)
 
@@ -47,7 +48,7 @@ class ConfigError(ValueError):
 
 def load(model: type[C], folder: str | Path, name: str, overrides: list[str]) -> C:
     """Compose and validate the experiment `name`; raises ConfigError with every problem."""
-    return validate(model, compose(folder, name, overrides))
+    return validate(model, Composer(folder, name).compose(overrides))
 
 
 def validate(model: type[C], composed: Composed) -> C:
@@ -56,6 +57,14 @@ def validate(model: type[C], composed: Composed) -> C:
     if config is None or problems:
         raise ConfigError(composed.name, problems)
     return config
+
+
+def resolved(model: type[C], name: str, content: dict[str, Any]) -> C:
+    """Validate what a job of `name` receives, composed by Hydra; raises ConfigError.
+
+    In a sweep a combination can be wrong although each value is right.
+    """
+    return validate(model, Composed(name, content, (), {(): "the configuration"}, ()))
 
 
 def check_sweep(model: type[Config], folder: str | Path, name: str, overrides: list[str]) -> None:
@@ -68,25 +77,22 @@ def check_sweep(model: type[Config], folder: str | Path, name: str, overrides: l
 
 
 def _check(model: type[C], composed: Composed) -> tuple[C | None, list[Problem]]:
-    known = {problem.key for problem in composed.problems}
+    known = list(composed.problems)
+    if not composed.complete:
+        return None, known
     try:
         # JSON's rules are YAML's: a list may be a tuple, an integer a float, a string no number.
-        return model.model_validate_json(json.dumps(composed.config, default=str)), list(
-            composed.problems
-        )
+        return model.model_validate_json(json.dumps(composed.config, default=str)), known
     except ValidationError as error:
         problems: dict[tuple[str, ...], Problem] = {}
         for found in error.errors(include_url=False):
             key = _key(found, composed.config)
-            lost = composed.spoilt.intersection(key[:1])
-            if lost or (composed.spoilt and found["type"] == "missing"):
-                continue
             problem = _problem(model, composed, key, found)
             if key in problems:  # the other members of a union
                 problem = _either(problems[key], problem)
             problems[key] = problem
-        new = [problem for problem in problems.values() if problem.key not in known]
-        return None, [*composed.problems, *new]
+        told = {problem.key for problem in known}
+        return None, known + [problem for problem in problems.values() if problem.key not in told]
 
 
 def _key(found: Any, config: Any) -> tuple[str, ...]:
@@ -107,6 +113,8 @@ def _problem(model: type[BaseModel], composed: Composed, key: tuple, found: Any)
     origin, name = composed.origin(key), ".".join(key)
     if found["type"] == "missing":
         return Problem(origin, name, "", "a value is required")
+    if _section(model, key) and found["type"] == "value_error":  # of several keys together
+        return Problem(origin, name, "", _message(model, composed, key, found))
     value = found["input"] if isinstance(found["input"], str) else json.dumps(found["input"])
     value = value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
     return Problem(origin, name, value, _message(model, composed, key, found))
@@ -126,27 +134,28 @@ def _message(model: type[BaseModel], composed: Composed, key: tuple, found: Any)
 
 def _hint(model: type[BaseModel], composed: Composed, key: tuple[str, ...]) -> str:
     """The key that may be meant by an unknown one: a neighbour, or the same word elsewhere."""
-    parent: type[BaseModel] | None = model
-    for part in key[:-1]:
-        parent = parent and _section(parent, part)
+    parent = _section(model, key[:-1])
     near = [*(parent.model_fields if parent else ()), *(composed.groups if not key[1:] else ())]
     elsewhere = {name.rpartition(".")[2]: name for name in _names(model)}
     same = elsewhere.get(key[-1])
     return f"; did you mean '{same}'?" if same else did_you_mean(key[-1], near)
 
 
-def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
-    """The model of the keys below a field, if it has any."""
-    field = model.model_fields.get(name)
+def _section(model: type[BaseModel], key: tuple[str, ...]) -> type[BaseModel] | None:
+    """The model of the keys below a key, the whole below (); None where there is none."""
+    if not key:
+        return model
+    field = model.model_fields.get(key[0])
     kinds = (field.annotation, *typing.get_args(field.annotation)) if field else ()
-    return next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
+    inner = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
+    return inner and _section(inner, key[1:])
 
 
 def _names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every key with dots."""
     for name in model.model_fields:
         yield prefix + name
-        if section := _section(model, name):
+        if section := _section(model, (name,)):
             yield from _names(section, f"{prefix}{name}.")
 
 

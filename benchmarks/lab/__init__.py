@@ -1,0 +1,1 @@
+"""What the outer loop costs on top of a jitted step."""
