@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,3 +36,27 @@ def test_the_readme_quick_start_runs_and_prints_what_it_says():
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == output.strip()
+
+
+def test_the_experiment_of_the_readme_runs(tmp_path):
+    readme = (ROOT / "README.md").read_text()
+    section = readme.partition("## Experiments")[2]
+    program, config = (
+        re.search(rf"```{kind}\n(.*?)```", section, re.DOTALL).group(1)
+        for kind in ("python", "yaml")
+    )
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "ridge.py").write_text(program)
+    (tmp_path / "configs" / "ridge.yaml").write_text(config)
+    command = [sys.executable, "-m", "experiments.ridge", "gradient=unroll", "train.steps=3"]
+    done = subprocess.run(
+        [*command, "hydra.run.dir=run"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 3
+    again = subprocess.run(
+        [*command, "gradient.tool=1"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert again.returncode == 2
+    assert "gradient.tool" in again.stderr

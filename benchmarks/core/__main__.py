@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import pathlib
 import sys
 from collections.abc import Callable
 
@@ -15,6 +14,7 @@ from benchmarks.core.report import Line, missed, records, table
 from benchmarks.core.ridge import ridge
 from benchmarks.core.roots import roots
 from benchmarks.core.work import Row, Work, difference, rows, value_and_grad
+from benchmarks.options import parser
 
 WORK: dict[str, Callable[[], Work]] = {
     "ridge": lambda: ridge(1000),
@@ -74,12 +74,9 @@ def measure(work: Work, quick: bool) -> list[Line]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.core", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer modes and repetitions")
-    parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
-    parser.add_argument("--json", type=pathlib.Path, help="write every measured number here")
-    parser.add_argument("--rows", type=_names, help=f"comma-separated, of {', '.join(WORK)}")
-    return parser.parse_args()
+    flags = parser("core", __doc__, quick="fewer modes and repetitions")
+    flags.add_argument("--rows", type=_names, help=f"comma-separated, of {', '.join(WORK)}")
+    return flags.parse_args()
 
 
 def _names(text: str) -> list[str]:

@@ -1,8 +1,6 @@
 """`python -m benchmarks.faults [--quick] [--check] [--json FILE]`."""
 
-import argparse
 import json
-import pathlib
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.faults import damage, disk, kills, runs
+from benchmarks.options import parser
 
 KILLS, QUICK_KILLS = 20, 2
 SWEEP = 3
@@ -30,11 +29,7 @@ class Row(NamedTuple):
 
 def main() -> int:
     """Do the faults, print a line for each, write; 1 if `--check` finds that something was lost."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer kills, no disk: under a minute")
-    parser.add_argument("--check", action="store_true", help="exit 1 where something was lost")
-    parser.add_argument("--json", type=pathlib.Path, help="write every count here")
-    options = parser.parse_args()
+    options = parser("faults", __doc__, quick="two kills, one kind of damage").parse_args()
     rows = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         for row in campaign(Path(folder), options.quick):

@@ -4,9 +4,7 @@ The same training step, with its batch and its optimizer, called by a bare Pytho
 lab's outer loop with metrics, progress, signals and the latch. Both take turns.
 """
 
-import argparse
 import json
-import pathlib
 import statistics
 import sys
 import tempfile
@@ -20,6 +18,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
+from benchmarks.options import parser
 from unrolljax import lab
 from unrolljax.lab.checkpoint import Checkpoints
 from unrolljax.lab.metrics import JsonLines
@@ -138,11 +137,7 @@ def measure(milliseconds: float, repetitions: int) -> Row:
 
 def main() -> int:
     """Measure, print, write; 1 if `--check` finds that the target is missed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.lab", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions")
-    parser.add_argument("--check", action="store_true", help="exit 1 where the target is missed")
-    parser.add_argument("--json", type=pathlib.Path, help="write every measured number here")
-    options = parser.parse_args()
+    options = parser("lab", __doc__, quick="fewer repetitions").parse_args()
     print("         median: bare     ours   ratio   fastest: bare     ours   ratio   checkpoint")
     rows = {}
     for milliseconds in MILLISECONDS:

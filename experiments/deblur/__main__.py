@@ -33,7 +33,7 @@ class Config(lab.Config):
     test_noise: float = Field(gt=0)
     smoothing: float = Field(gt=0)
     initial_weight: float = Field(gt=0)
-    momentum: float = Field(ge=0, lt=1)
+    solver: lab.Target[uj.Solver]
     stop: Stop
     compare_tol: float = Field(gt=0)
     compare: dict[str, lab.Target[uj.GradientMode]]

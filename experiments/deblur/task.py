@@ -1,5 +1,6 @@
 """Images to restore and how: what training, evaluation and the comparison of modes share."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -25,11 +26,11 @@ class Batch(NamedTuple):
 
 
 class Task(eqx.Module):
-    """The blur that all images share, the prior's constants, and the solver's."""
+    """The blur that all images share, the constants of the prior, a solver without step size."""
 
     transfer: jax.Array
     smoothing: jax.Array
-    momentum: float
+    solver: uj.Solver
     stop: uj.Stop
     scales: int = eqx.field(static=True)
 
@@ -37,7 +38,7 @@ class Task(eqx.Module):
         """The restoration, differentiable in the weights as the gradient mode says."""
         seen = Observation(batch.data, batch.valid, self.transfer, batch.sigma, batch.brightness)
         problem = Restoration(seen, weights, self.smoothing, self.scales)
-        solver = uj.GradientDescent(problem.step_size(), self.momentum, "nesterov")
+        solver = dataclasses.replace(self.solver, step_size=problem.step_size())  # pyright: ignore
         return uj.solve(solver, problem, batch.start, gradient=gradient, stop=self.stop)
 
     def loss(
@@ -56,5 +57,6 @@ def make(config: Any, truth: NDArray, sigma: NDArray, seed: int) -> tuple[Task, 
     images = (seen.data, seen.valid, seen.sigma, seen.brightness, truth, start)
     batch = Batch(*(jnp.asarray(v, jnp.float32) for v in images))
     stop = uj.Stop(config.stop.max_steps, config.stop.tol)
+    solver = config.solver.build(step_size=1.0)
     transfer, smoothing = jnp.asarray(seen.transfer), jnp.float32(config.smoothing)
-    return Task(transfer, smoothing, config.momentum, stop, config.scales), batch
+    return Task(transfer, smoothing, solver, stop, config.scales), batch

@@ -19,6 +19,7 @@ from experiments.deblur.task import Batch, Task
 from unrolljax.lab.validate import load
 
 ROOT = Path(__file__).parents[2]
+SOLVER = uj.GradientDescent(1.0, 0.7, "nesterov")
 RANDOM = np.random.default_rng(0)
 
 
@@ -29,7 +30,7 @@ def task():
     double = {"f": float, "c": complex}
     seen = jax.tree.map(lambda v: jnp.asarray(v, double[v.dtype.kind]), observed)
     batch = Batch(seen.data, seen.valid, seen.sigma, seen.brightness, jnp.asarray(truth), seen.data)
-    return Task(seen.transfer, jnp.asarray(0.05), 0.7, uj.Stop(2000, 1e-12), scales=2), batch
+    return Task(seen.transfer, jnp.asarray(0.05), SOLVER, uj.Stop(2000, 1e-12), scales=2), batch
 
 
 def test_the_frame_is_tight():

@@ -1,26 +1,13 @@
 """Files, groups and overrides make a configuration whose keys know where they come from."""
 
-from pathlib import Path
-
 import pytest
-from demo import Demo, only, problems, write, write_all
+from demo import Demo, only, problems, write
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobRuntime
 
 from unrolljax.lab.compose import Composer
 from unrolljax.lab.validate import ConfigError, load
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    return write_all(tmp_path / "configs")
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory) -> Composer:
-    """The configuration as it is, read once for each choice of groups."""
-    return Composer(write_all(tmp_path_factory.mktemp("demo") / "configs"), "demo")
 
 
 def test_presets_of_all_and_of_one_experiment(folder):

@@ -1,28 +1,14 @@
 """What a `_target_` may name, and which arguments it takes."""
 
-from pathlib import Path
-
 import optax
 import pytest
-from demo import Demo, only, problems, write, write_all
+from demo import Demo, only, problems, write
 from pydantic import ValidationError
 
 import unrolljax as uj
-from unrolljax.lab.compose import Composer
 from unrolljax.lab.locate import TargetError, locate
 from unrolljax.lab.targets import Target, read
 from unrolljax.lab.validate import load
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    return write_all(tmp_path / "configs")
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory) -> Composer:
-    """The configuration as it is, read once for each choice of groups."""
-    return Composer(write_all(tmp_path_factory.mktemp("demo") / "configs"), "demo")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 import toy
 
 from unrolljax.lab.compilations import counted
-from unrolljax.lab.interrupt import Interrupted
+from unrolljax.lab.ends import Interrupted
 from unrolljax.lab.manifest import digest
 from unrolljax.lab.train import BadStep
 

@@ -4,26 +4,13 @@ import os
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import optax
 import pytest
-from demo import FILES, Demo, Wide, only, problems, write, write_all
+from demo import FILES, Demo, Wide, only, problems, write
 
 import unrolljax as uj
-from unrolljax.lab.compose import Composer
 from unrolljax.lab.validate import ConfigError, check_sweep, load, resolved
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    return write_all(tmp_path / "configs")
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory) -> Composer:
-    """The configuration as it is, read once for each choice of groups."""
-    return Composer(write_all(tmp_path_factory.mktemp("demo") / "configs"), "demo")
 
 
 def test_a_right_configuration_is_read(folder):

@@ -12,10 +12,10 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
-from unrolljax.core.status import Status
 from unrolljax.lab import devices, validate
 from unrolljax.lab.main import Job
-from unrolljax.lab.outer import Outer, count
+from unrolljax.lab.outer import Outer
+from unrolljax.lab.record import by_name, count
 from unrolljax.lab.report import table
 
 DIRECTIONS = 4
@@ -99,11 +99,10 @@ def check_gradient(experiment: ModuleType, overrides: list[str]) -> Slopes:
     shape = (DIRECTIONS, flat.size)
     directions = scale[None] * jax.random.normal(jax.random.key(config.seed), shape, flat.dtype)
     finite, spread = zip(*(central_difference(loss, flat, d) for d in directions), strict=True)
-    counts = enumerate(count(outcome.status).tolist())
     return Slopes(
         mode=config.gradient.path,
         loss=float(outcome.loss),
-        statuses={Status(code).name: number for code, number in counts if number},
+        statuses=by_name(count(outcome.status)),
         seconds=seconds,
         gradient=np.asarray(directions @ gradient),
         finite=np.asarray(finite),

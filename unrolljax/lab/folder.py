@@ -11,16 +11,13 @@ from typing import Any
 import jax
 from omegaconf import OmegaConf
 
+from unrolljax.lab.ends import AnotherRun
 from unrolljax.lab.schema import Config
 
 WHERE = {"platform", "devices", "compile_cache", "tensorboard"}
 """Keys that say where a run computes, not what: a run may be resumed with others."""
 
 PACKAGES = ("unrolljax", "jax", "jaxlib", "equinox", "lineax", "optax", "orbax-checkpoint", "numpy")
-
-
-class AnotherRun(Exception):
-    """The folder holds a run of another configuration."""
 
 
 class RunFolder:

@@ -7,20 +7,6 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 """Asked for by people and by schedulers; submitit warns of the end of a job by SIGUSR2."""
 
 
-class Interrupted(Exception):
-    """The run was asked to end, and its state is saved; `code` is the shell's exit code."""
-
-    def __init__(self, number: int, message: str):
-        super().__init__(message)
-        self.number = number
-        self.code = 128 + number
-
-    def hand_on(self) -> None:
-        """Let the handler that was there before have the signal: submitit's requeues the job."""
-        if callable(signal.getsignal(self.number)):
-            signal.raise_signal(self.number)
-
-
 class Interrupt:
     """Within the context, the last signal received by this process; 0 for none."""
 

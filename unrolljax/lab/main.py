@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -18,8 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from unrolljax.lab import distributed, validate
 from unrolljax.lab.compose import Composer
+from unrolljax.lab.ends import Ended, Interrupted
 from unrolljax.lab.experiment import Experiment
-from unrolljax.lab.interrupt import Interrupted
 from unrolljax.lab.schema import Config
 
 log = logging.getLogger(__name__)
@@ -82,8 +82,8 @@ class Job:
     def __call__(self, resolved: DictConfig) -> None:
         """Run in Hydra's output folder, and exit with the code that belongs to the end."""
         # Whatever computes is imported here, so that a wrong configuration is told at once.
-        from unrolljax.lab.folder import AnotherRun, RunFolder
-        from unrolljax.lab.run import Failed, run
+        from unrolljax.lab.folder import RunFolder
+        from unrolljax.lab.run import run
 
         experiment = importlib.import_module(self.module)
         chosen = HydraConfig.get()
@@ -94,15 +94,12 @@ class Job:
             config = validate.resolved(experiment.Config, self.name, content)
             folder = RunFolder(path, config, self.module, overrides)
             run(folder, config, experiment.build)
-        except (validate.ConfigError, AnotherRun) as error:
-            _end(2, error)
-        except (Failed, Interrupted) as error:
-            _end(error.code, error)
+        except Interrupted as error:
+            log.error("%s Continue with: unrolljax resume %s", error, path)
+            error.hand_on()
+            raise SystemExit(error.code) from None
         except Exception as error:
-            # This rank alone fails: waiting for the others, as an ordinary end does, never ends.
-            log.error("%s", error, exc_info=not isinstance(error, ValueError | OSError))
-            distributed.leave(1)
-            _end(1, error)
+            _end(error)
 
     @property
     def name(self) -> str:
@@ -116,13 +113,16 @@ class Job:
         return Path(package.__path__[0]).parent / "configs"
 
 
-def _end(code: int, error: Exception) -> None:
-    """Say why a run ends, and end it; the other runs of a sweep go on unless a signal came."""
-    log.error("%s", error)
-    if isinstance(error, Interrupted):
-        error.hand_on()
-    elif HydraConfig.get().mode == RunMode.MULTIRUN:
+def _end(error: Exception) -> NoReturn:
+    """Say why a run ends, and end the process; in a sweep, go on with the other runs."""
+    log.error("%s", error, exc_info=not isinstance(error, Ended | ValueError | OSError))
+    agreed = isinstance(error, Ended | validate.ConfigError)
+    if not agreed:
+        # This rank alone fails: waiting for the others, as an ordinary end does, never ends.
+        distributed.leave(1)
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
         raise error
+    code = error.code if isinstance(error, Ended) else 2 if agreed else 1
     raise SystemExit(code)
 
 

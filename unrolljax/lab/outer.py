@@ -11,11 +11,8 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Int, PyTree
 
-from unrolljax.core.status import Status
 from unrolljax.lab.experiment import Experiment, Outcome
-from unrolljax.lab.record import Record, count
-
-FAILED = [int(status) for status in Status if status.failed]
+from unrolljax.lab.record import Record, count, failed
 
 
 class TrainState(NamedTuple):
@@ -76,7 +73,7 @@ class Outer:
         outcome, gradient = self.slope(state.parameters, data, batch, state.carry)
         statuses = count(outcome.status)
         good = _finite(outcome.loss) & _finite(gradient)
-        good &= jnp.sum(statuses[jnp.asarray(FAILED)]) <= self._may_fail(outcome)
+        good &= failed(statuses) <= self._may_fail(outcome)
         going = state.bad_step < 0
         updates, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)

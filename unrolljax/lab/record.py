@@ -31,6 +31,11 @@ def count(status: Int[Array, "..."] | None) -> Int[Array, " codes"]:
     return jnp.sum(status.reshape(-1, 1) == codes[None], axis=0, dtype=jnp.int32)
 
 
+def failed(counts: Int[Array, " codes"]) -> Int[Array, ""]:
+    """How many solves ended with a status that is a failure."""
+    return sum((counts[status] for status in Status if status.failed), start=0 * counts[0])
+
+
 def pack(record: PyTree[Array]) -> Float[Array, " numbers"]:
     """All numbers in one vector: one transfer costs the host as much as one number."""
     wide = jnp.result_type(float)

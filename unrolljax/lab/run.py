@@ -16,6 +16,7 @@ from unrolljax.lab import devices, metrics, report
 from unrolljax.lab.autopsy import explain
 from unrolljax.lab.checkpoint import Checkpoints
 from unrolljax.lab.compilations import Compilations, counted
+from unrolljax.lab.ends import Failed
 from unrolljax.lab.experiment import Experiment, Line
 from unrolljax.lab.folder import RunFolder
 from unrolljax.lab.manifest import digest
@@ -25,12 +26,6 @@ from unrolljax.lab.schema import Config
 from unrolljax.lab.train import BadStep, Training
 
 log = logging.getLogger(__name__)
-
-
-class Failed(Exception):
-    """The run has no result; the message says why and where its remains are."""
-
-    code = 1
 
 
 def run(folder: RunFolder, config: Config, build: Callable[[Any], Experiment]) -> None:

@@ -22,17 +22,11 @@ class Train(Section):
     """How long the outer loop runs, and what it does on its way."""
 
     steps: int = Field(ge=1)  # outer steps: updates of the parameters
-    accumulate: int = Field(
-        default=1, ge=1
-    )  # parts of a batch that are differentiated one after the other
-    evaluate_every: int = Field(
-        default=0, ge=0
-    )  # steps between two evaluations; 0: only after the last
+    accumulate: int = Field(default=1, ge=1)  # parts of a batch, one after the other
+    evaluate_every: int = Field(default=0, ge=0)  # steps between evaluations; 0: at the end
     checkpoint_every: int = Field(default=50, ge=1)  # steps between two checkpoints
     keep: int = Field(default=3, ge=1)  # checkpoints that stay on disk
-    patience: int | None = Field(
-        default=None, ge=1
-    )  # evaluations without a better one, before it ends
+    patience: int | None = Field(default=None, ge=1)  # evaluations without a better one
     max_failed: float = Field(default=0.0, ge=0, le=1)  # share of a step's solves that may fail
 
     @model_validator(mode="after")
@@ -45,12 +39,10 @@ class Train(Section):
 class Config(Section):
     """What the lab reads; subclass it for the keys of an experiment."""
 
-    seed: int = Field(default=0, ge=0)  # of all randomness
+    seed: int = Field(default=0, ge=0, lt=2**32)  # of all randomness
     precision: Literal["float32", "float64"] = "float32"  # of every array
     platform: Literal["cpu", "gpu", "tpu"] | None = None  # null: the best that is there
-    devices: int | None = Field(
-        default=None, ge=1
-    )  # how many share the problems of a batch; null: all
+    devices: int | None = Field(default=None, ge=1)  # that share a batch; null: all
     compile_cache: str | None = ".jax_cache/runs"  # compiled programs, for the next run; null: none
     tensorboard: bool = False  # also write the metrics for TensorBoard
     gradient: Target[GradientMode]  # how the derivative of a solve is computed

@@ -14,10 +14,11 @@ from jaxtyping import Array, PyTree
 
 from unrolljax.lab import devices
 from unrolljax.lab.checkpoint import Checkpoints
+from unrolljax.lab.ends import Interrupted
 from unrolljax.lab.experiment import Line
-from unrolljax.lab.interrupt import SIGNALS, Interrupt, Interrupted
+from unrolljax.lab.interrupt import SIGNALS, Interrupt
 from unrolljax.lab.outer import Outer, TrainState
-from unrolljax.lab.record import Record, as_line, by_name, pack, unpack
+from unrolljax.lab.record import Record, as_line, by_name, failed, pack, unpack
 from unrolljax.lab.schema import Train
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Training:
     def run(self, write: Callable[[Line], None]) -> PyTree[np.ndarray]:
         """Train to the end; return the learned arrays (on the host).
 
-        Raises `BadStep` where a step fails, and `Interrupted`, after saving, on SIGTERM or SIGUSR1.
+        Raises `BadStep` where a step fails, and `Interrupted`, after saving, on a signal.
         """
         unread: collections.deque[Array] = collections.deque()
         with Interrupt() as interrupt:
@@ -101,11 +102,8 @@ class Training:
 
     def save(self) -> str:
         """Write a checkpoint; where there are several processes the first one does."""
-        extra = {
-            "best_loss": _number(self.best.loss),
-            "stale": self.best.stale,
-            "seconds": self.seconds,
-        }
+        best = self.best.loss if math.isfinite(self.best.loss) else None
+        extra = {"best_loss": best, "stale": self.best.stale, "seconds": self.seconds}
         tree = devices.to_host(self._state, self.outer.mesh)
         if jax.process_index() == 0:
             self.checkpoints.save(self.done, (tree, self.best.learned), extra)
@@ -154,7 +152,8 @@ class Training:
         state, learned = saved.tree
         self.done = saved.step
         self._earlier = saved.extra["seconds"]
-        self.best = Best(saved.extra["best_loss"] or math.inf, saved.extra["stale"], learned)
+        best = saved.extra["best_loss"]
+        self.best = Best(math.inf if best is None else best, saved.extra["stale"], learned)
         self._state = TrainState(*map(devices.place, state, self._placed))  # pyright: ignore
         log.info("Resumed from %s.", self.checkpoints.path(self.done))
 
@@ -183,14 +182,13 @@ class Training:
         line = {"step": self.done, "evaluation/loss": float(loss)}
         line |= {f"evaluation/{name}": float(value) for name, value in metrics.items()}
         write(line | {"evaluation/status": by_name(statuses)})
-        if self.settings.patience and loss < self.best.loss:
+        sound = failed(statuses) <= self.settings.max_failed * np.sum(statuses)
+        if not sound:
+            log.warning("Step %d: solves of the held-out problems failed.", self.done)
+        if self.settings.patience and sound and loss < self.best.loss:
             self.best = Best(float(loss), 0, self._learned())
         else:
             self.best = self.best._replace(stale=self.best.stale + 1)
 
     def _learned(self) -> PyTree[np.ndarray]:
         return devices.to_host(self._state.parameters, self.outer.mesh)
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

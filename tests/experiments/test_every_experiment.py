@@ -1,0 +1,63 @@
+"""What every shipped experiment must do, found by walking the package."""
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+import jax
+import pytest
+from omegaconf import OmegaConf
+
+import experiments
+from unrolljax.lab import folder, run
+from unrolljax.lab.compilations import counted
+from unrolljax.lab.validate import load
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+NAMES = [module.name for module in pkgutil.iter_modules(experiments.__path__)]
+
+
+@pytest.fixture(params=NAMES)
+def experiment(request):
+    found = importlib.import_module(f"experiments.{request.param}")
+    package = hasattr(found, "__path__")
+    full = f"experiments.{request.param}" + (".__main__" if package else "")
+    return request.param, importlib.import_module(full)
+
+
+def test_its_configuration_begins_with_its_command_and_sets_every_key(experiment):
+    name, module = experiment
+    path = CONFIGS / f"{name}.yaml"
+    assert path.read_text().startswith(f"# python -m experiments.{name}")
+    assert "Prints" in path.read_text()
+    assert (CONFIGS / "preset" / name / "quick.yaml").exists()
+    keys = set(OmegaConf.load(path)) | set(OmegaConf.load(CONFIGS / "lab.yaml"))
+    assert set(module.Config.model_fields) - keys <= {"gradient", "solver"}
+
+
+def test_it_trains_and_compiles_nothing_after_the_warm_up(experiment, tmp_path):
+    name, module = experiment
+    few = ["preset=quick", "train.steps=3", "train.evaluate_every=1", "train.checkpoint_every=2"]
+    config = load(module.Config, CONFIGS, name, few)
+    with (
+        jax.enable_x64(False),
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+    ):
+        training = run.prepare(module.build(config), config, tmp_path)
+        lines = []
+        with counted() as compiled:
+            training.run(lines.append)
+    assert compiled.count == 0
+    steps = [line for line in lines if "loss" in line]
+    assert len(steps) == 3
+    assert all(set(line["status"]) <= {"CONVERGED", "COMPLETED"} for line in steps)
+
+
+def test_its_configuration_has_one_hash(experiment):
+    name, module = experiment
+    hashes = [
+        folder.config_sha256(load(module.Config, CONFIGS, name, overrides))
+        for overrides in ([], ["devices=2", "platform=cpu", "tensorboard=true"], ["seed=1"])
+    ]
+    assert hashes[0] == hashes[1] != hashes[2]
