@@ -6,7 +6,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from unrolljax.lab import sentinel
+from unrolljax.lab.cli import sentinel
 
 
 def test_batched_matrix_vector_squares_are_right():

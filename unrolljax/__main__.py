@@ -1,5 +1,5 @@
 """`python -m unrolljax` is the command `unrolljax`."""
 
-from unrolljax.lab.command import main
+from unrolljax.lab.cli.command import main
 
 raise SystemExit(main())

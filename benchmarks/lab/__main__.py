@@ -21,10 +21,10 @@ from jax.sharding import Mesh
 from benchmarks.options import parser
 from unrolljax import lab
 from unrolljax.lab.checkpoint import Checkpoints
+from unrolljax.lab.config.schema import Train
 from unrolljax.lab.metrics import JsonLines
 from unrolljax.lab.outer import Outer
 from unrolljax.lab.progress import Progress
-from unrolljax.lab.schema import Train
 from unrolljax.lab.train import Training
 
 TARGET = 1.03

@@ -16,7 +16,7 @@ from experiments.deblur.__main__ import Config
 from experiments.deblur.frame import analyse
 from experiments.deblur.problem import Observation, Restoration, initial_weights
 from experiments.deblur.task import Batch, Task
-from unrolljax.lab.validate import load
+from unrolljax.lab.config.validate import load
 
 ROOT = Path(__file__).parents[2]
 SOLVER = uj.GradientDescent(1.0, 0.7, "nesterov")

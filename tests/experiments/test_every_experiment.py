@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 import experiments
 from unrolljax.lab import folder, run
 from unrolljax.lab.compilations import counted
-from unrolljax.lab.validate import load
+from unrolljax.lab.config.validate import load
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = [module.name for module in pkgutil.iter_modules(experiments.__path__)]

@@ -12,8 +12,8 @@ from jax.sharding import Mesh
 import unrolljax as uj
 from unrolljax import lab
 from unrolljax.lab.checkpoint import Checkpoints
+from unrolljax.lab.config.schema import Train
 from unrolljax.lab.outer import Outer
-from unrolljax.lab.schema import Train
 from unrolljax.lab.train import Training
 
 SIZE, PROBLEMS = 3, 8

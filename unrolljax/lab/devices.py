@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
 from unrolljax.lab import distributed
-from unrolljax.lab.schema import Config
+from unrolljax.lab.config.schema import Config
 
 
 def prepare(config: Config) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import jax
 from omegaconf import OmegaConf
 
+from unrolljax.lab.config.schema import Config
 from unrolljax.lab.ends import AnotherRun
-from unrolljax.lab.schema import Config
 
 WHERE = {"platform", "devices", "compile_cache", "tensorboard"}
 """Keys that say where a run computes, not what: a run may be resumed with others."""

@@ -16,11 +16,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from unrolljax.lab import distributed, validate
-from unrolljax.lab.compose import Composer
+from unrolljax.lab import distributed
+from unrolljax.lab.config import validate
+from unrolljax.lab.config.compose import Composer
+from unrolljax.lab.config.schema import Config
 from unrolljax.lab.ends import Ended, Interrupted
 from unrolljax.lab.experiment import Experiment
-from unrolljax.lab.schema import Config
 
 log = logging.getLogger(__name__)
 

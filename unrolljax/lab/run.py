@@ -16,13 +16,13 @@ from unrolljax.lab import devices, metrics, report
 from unrolljax.lab.autopsy import explain
 from unrolljax.lab.checkpoint import Checkpoints
 from unrolljax.lab.compilations import Compilations, counted
+from unrolljax.lab.config.schema import Config
 from unrolljax.lab.ends import Failed
 from unrolljax.lab.experiment import Experiment, Line
 from unrolljax.lab.folder import RunFolder
 from unrolljax.lab.manifest import digest
 from unrolljax.lab.outer import Outer
 from unrolljax.lab.progress import Progress
-from unrolljax.lab.schema import Config
 from unrolljax.lab.train import BadStep, Training
 
 log = logging.getLogger(__name__)

@@ -14,12 +14,12 @@ from jaxtyping import Array, PyTree
 
 from unrolljax.lab import devices
 from unrolljax.lab.checkpoint import Checkpoints
+from unrolljax.lab.config.schema import Train
 from unrolljax.lab.ends import Interrupted
 from unrolljax.lab.experiment import Line
 from unrolljax.lab.interrupt import SIGNALS, Interrupt
 from unrolljax.lab.outer import Outer, TrainState
 from unrolljax.lab.record import Record, as_line, by_name, failed, pack, unpack
-from unrolljax.lab.schema import Train
 
 log = logging.getLogger(__name__)
 

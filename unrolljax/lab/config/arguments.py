@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import ConfigDict, PlainValidator, TypeAdapter, ValidationError
 from pydantic_core import InitErrorDetails
 
-from unrolljax.lab.locate import did_you_mean, locate
+from unrolljax.lab.config.locate import did_you_mean, locate
 
 Location = tuple[str | int, ...]
 

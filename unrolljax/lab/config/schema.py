@@ -6,7 +6,7 @@ import optax
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from unrolljax.gradients.mode import GradientMode
-from unrolljax.lab.targets import Target
+from unrolljax.lab.config.targets import Target
 
 
 class Section(BaseModel):

@@ -10,7 +10,7 @@ import pytest
 from demo import FILES, Demo, Wide, only, problems, write
 
 import unrolljax as uj
-from unrolljax.lab.validate import ConfigError, check_sweep, load, resolved
+from unrolljax.lab.config.validate import ConfigError, check_sweep, load, resolved
 
 
 def test_a_right_configuration_is_read(folder):
@@ -172,8 +172,8 @@ def test_a_sweep_that_has_no_list_of_values(folder):
 
 def test_loading_starts_no_backend(folder):
     program = f"""
-from unrolljax.lab.schema import Config
-from unrolljax.lab.validate import load, ConfigError
+from unrolljax.lab.config.schema import Config
+from unrolljax.lab.config.validate import load, ConfigError
 folder = {str(folder)!r}
 for overrides in ([], ["gradient.capacity=0"], ["optimizer.b1=x"]):
     try:

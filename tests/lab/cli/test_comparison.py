@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from unrolljax.lab import comparison
+from unrolljax.lab.cli import comparison
 
 RESULT = {
     "status": "finished",

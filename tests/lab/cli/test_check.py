@@ -5,9 +5,9 @@ from pathlib import Path
 import jax.numpy as jnp
 import pytest
 
-from unrolljax.lab import check, command
+from unrolljax.lab.cli import check, command
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SMALL = ["rows=8", "columns=12", "layers=4", "batch=4", "held_out=4", "compile_cache=null"]
 
 

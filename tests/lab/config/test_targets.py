@@ -6,9 +6,9 @@ from demo import Demo, only, problems, write
 from pydantic import ValidationError
 
 import unrolljax as uj
-from unrolljax.lab.locate import TargetError, locate
-from unrolljax.lab.targets import Target, read
-from unrolljax.lab.validate import load
+from unrolljax.lab.config.locate import TargetError, locate
+from unrolljax.lab.config.targets import Target, read
+from unrolljax.lab.config.validate import load
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ REFUSED = [
     "unrolljax.core.stop.jnp.zeros",
     "optax.jax.numpy.zeros",
     "unrolljax.core.stop.eqx.Module",
-    "unrolljax.lab.targets.importlib.import_module",
+    "unrolljax.lab.config.targets.importlib.import_module",
     "unrolljax.solve.__globals__.clear",
     "unrolljax.__dict__.clear",
     "unrolljax..Stop",

@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from unrolljax.lab.locate import did_you_mean
+from unrolljax.lab.config.locate import did_you_mean
 
 COMMAND_LINE = "command line"
 Key = tuple[str, ...]

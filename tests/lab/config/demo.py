@@ -5,10 +5,10 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 import unrolljax as uj
-from unrolljax.lab.compose import Composer
-from unrolljax.lab.schema import Config, Section
-from unrolljax.lab.targets import Target
-from unrolljax.lab.validate import ConfigError, validate
+from unrolljax.lab.config.compose import Composer
+from unrolljax.lab.config.schema import Config, Section
+from unrolljax.lab.config.targets import Target
+from unrolljax.lab.config.validate import ConfigError, validate
 
 FILES = {
     "lab.yaml": "seed: 0\ntrain:\n  steps: 10\n  keep: 3\n",

@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
 
 def report(asked: argparse.Namespace) -> int:
     """Print the table, draw the figure, and say where it is."""
-    from unrolljax.lab import comparison
+    from unrolljax.lab.cli import comparison
 
     try:
         runs = comparison.find(asked.runs)
@@ -86,7 +86,7 @@ def resume(asked: argparse.Namespace) -> int:
 
 def check(asked: argparse.Namespace) -> int:
     """Print how the gradient of an experiment compares with finite differences."""
-    from unrolljax.lab.check import check_gradient
+    from unrolljax.lab.cli.check import check_gradient
 
     module = asked.name if "." in asked.name else f"experiments.{asked.name}"
     experiment = _import(module)
@@ -102,7 +102,7 @@ def check(asked: argparse.Namespace) -> int:
 
 def doctor(_: argparse.Namespace) -> int:
     """Print what works here, a line each."""
-    from unrolljax.lab.doctor import examine
+    from unrolljax.lab.cli.doctor import examine
 
     states = []
     for row in examine():

@@ -8,9 +8,9 @@ from typing import Any, Generic, TypeVar
 
 from pydantic_core import InitErrorDetails, core_schema
 
-from unrolljax.lab import arguments
-from unrolljax.lab.arguments import Location, problem
-from unrolljax.lab.locate import TargetError, is_allowed, locate, why_refused
+from unrolljax.lab.config import arguments
+from unrolljax.lab.config.arguments import Location, problem
+from unrolljax.lab.config.locate import TargetError, is_allowed, locate, why_refused
 
 T = TypeVar("T")
 

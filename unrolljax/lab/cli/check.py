@@ -12,7 +12,8 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
-from unrolljax.lab import devices, validate
+from unrolljax.lab import devices
+from unrolljax.lab.config import validate
 from unrolljax.lab.main import Job
 from unrolljax.lab.outer import Outer
 from unrolljax.lab.record import by_name, count

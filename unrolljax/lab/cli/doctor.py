@@ -16,9 +16,10 @@ import jax
 import jax.numpy as jnp
 
 import unrolljax as uj
-from unrolljax.lab import distributed, sentinel
+from unrolljax.lab import distributed
+from unrolljax.lab.cli import sentinel
+from unrolljax.lab.config.schema import Config
 from unrolljax.lab.folder import PACKAGES
-from unrolljax.lab.schema import Config
 
 TIMEOUT = 40  # seconds that a process of a test may take
 

@@ -4,7 +4,7 @@ import importlib.metadata
 
 import pytest
 
-from unrolljax.lab import doctor, sentinel
+from unrolljax.lab.cli import doctor, sentinel
 
 
 def test_everything_works_here():

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from unrolljax.lab.compose import Composed, Composer
-from unrolljax.lab.locate import did_you_mean
-from unrolljax.lab.overrides import Problem
-from unrolljax.lab.schema import Config
+from unrolljax.lab.config.compose import Composed, Composer
+from unrolljax.lab.config.locate import did_you_mean
+from unrolljax.lab.config.overrides import Problem
+from unrolljax.lab.config.schema import Config
 
 C = TypeVar("C", bound=Config)
 

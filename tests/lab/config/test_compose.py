@@ -6,8 +6,8 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobRuntime
 
-from unrolljax.lab.compose import Composer
-from unrolljax.lab.validate import ConfigError, load
+from unrolljax.lab.config.compose import Composer
+from unrolljax.lab.config.validate import ConfigError, load
 
 
 def test_presets_of_all_and_of_one_experiment(folder):

@@ -20,9 +20,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, MissingMandatoryValue, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from unrolljax.lab import overrides
-from unrolljax.lab.locate import did_you_mean
-from unrolljax.lab.overrides import Key, Origins, Problem
+from unrolljax.lab.config import overrides
+from unrolljax.lab.config.locate import did_you_mean
+from unrolljax.lab.config.overrides import Key, Origins, Problem
 
 _FAILURES = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError)
 

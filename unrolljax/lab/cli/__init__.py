@@ -1,0 +1,1 @@
+"""The command `unrolljax`: runs compared and resumed, gradients and installations tested."""

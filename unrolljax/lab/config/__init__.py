@@ -1,0 +1,1 @@
+"""Configurations: Hydra composes, pydantic validates, every problem in one message."""
