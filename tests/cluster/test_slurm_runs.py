@@ -51,7 +51,10 @@ def test_a_sweep_is_a_job_array(slurm, whole, tmp_path):
     assert tasks >= {f"{job}_{k}" for k in range(4)}
 
 
-def test_a_requeued_task_of_a_sweep_resumes_to_the_last_bit(slurm, whole, tmp_path):
+@pytest.mark.parametrize(
+    "event", [("scontrol", "requeue"), ("scancel", "--signal=USR2")], ids=["requeue", "time-limit"]
+)
+def test_a_requeued_task_of_a_sweep_resumes_to_the_last_bit(slurm, whole, tmp_path, event):
     command = [
         *RUN, "hydra/launcher=slurm", "hydra.launcher.timeout_min=10", "-m", "seed=0",
         f"hydra.sweep.dir={tmp_path}",
@@ -60,7 +63,7 @@ def test_a_requeued_task_of_a_sweep_resumes_to_the_last_bit(slurm, whole, tmp_pa
     folder = tmp_path / "0"
     wait_for(lambda: commands.steps(folder) > 300)
     (job,) = [path.name for path in (tmp_path / ".submitit").glob("[0-9]*")]
-    slurm.run("scontrol", "requeue", job)
+    slurm.run(*event, job)
     wait_for((folder / "result.json").exists)
     assert "Resumed from" in (folder / "run.log").read_text()
     same(folder, whole)

@@ -82,3 +82,26 @@ def test_a_signal_saves_and_resume_continues(whole, tmp_path, number):
         == commands.result(whole[0])["parameters_sha256"]
     )
     assert (folder / "metrics.jsonl").read_bytes() == (whole[0] / "metrics.jsonl").read_bytes()
+
+
+def test_a_sweep_goes_on_after_a_run_that_failed(tmp_path):
+    rates = "optimizer.learning_rate=1e20,0.02"
+    few = ["train.steps=20", f"hydra.sweep.dir={tmp_path}"]
+    output = commands.run("-m", *commands.SMALL, *few, rates, expect=1)
+    assert "The first NaN was made by " in output
+    report = (tmp_path / "0" / "report.md").read_text()
+    assert report.startswith("# Failed\n\nStep 2 failed")
+    assert "The first NaN was made by " in report
+    assert not (tmp_path / "0" / "result.json").exists()
+    assert list((tmp_path / "0" / "bad_step").glob("*/manifest.json"))
+    assert commands.result(tmp_path / "1")["status"] == "finished"
+
+
+def test_a_combination_that_is_wrong_is_told_by_its_run(tmp_path):
+    """Every value by itself is right, so that the sweep is launched."""
+    pairs = ["train.patience=null,2", "train.evaluate_every=2,0"]
+    few = ["train.steps=4", f"hydra.sweep.dir={tmp_path}"]
+    output = commands.run("-m", *commands.SMALL, *few, *pairs, expect=1)
+    assert "patience counts evaluations, so it needs evaluate_every >= 1" in output
+    finished = [(tmp_path / str(k) / "result.json").exists() for k in range(4)]
+    assert finished == [True, True, True, False]
