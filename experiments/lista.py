@@ -78,7 +78,7 @@ def draw_codes(sensing: Sensing, key: Array, problems: int, sparsity: float) -> 
     """Bernoulli-Gaussian codes, measured without noise."""
     where, what = jax.random.split(key)
     shape = (problems, sensing.A.shape[1])
-    x = jax.random.bernoulli(where, sparsity, shape) * jax.random.normal(what, shape)
+    x = jnp.where(jax.random.bernoulli(where, sparsity, shape), jax.random.normal(what, shape), 0)
     return Codes(x, x @ sensing.A.T)
 
 

@@ -48,10 +48,8 @@ def observe(
     noisy = blurred + sigma[:, None, None] * random.standard_normal(images.shape)
     valid = random.random(images.shape) >= missing
     smooth = gaussian_filter(fill(noisy * valid, valid), (0, 1, 1), mode="wrap")
-    reals = (noisy * valid, valid, sigma, np.maximum(smooth, 0))
-    data, valid, sigma, brightness = (np.asarray(v, np.float32) for v in reals)
-    transfer = transfer.astype(np.complex64)
-    return Observation(data, valid, transfer, sigma, brightness)  # pyright: ignore
+    brightness = np.maximum(smooth, 0)
+    return Observation(noisy * valid, valid.astype(float), transfer, sigma, brightness)  # pyright: ignore
 
 
 def fill(images: NDArray, valid: NDArray) -> NDArray:

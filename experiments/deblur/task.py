@@ -55,8 +55,8 @@ def make(config: Any, truth: NDArray, sigma: NDArray, seed: int) -> tuple[Task, 
     seen = data.observe(truth, sigma, config.missing, config.psf_width, seed)
     start = data.fill(np.asarray(seen.data), np.asarray(seen.valid))
     images = (seen.data, seen.valid, seen.sigma, seen.brightness, truth, start)
-    batch = Batch(*(jnp.asarray(v, jnp.float32) for v in images))
+    batch = Batch(*map(jnp.asarray, images))
     stop = uj.Stop(config.stop.max_steps, config.stop.tol)
     solver = config.solver.build(step_size=1.0)
-    transfer, smoothing = jnp.asarray(seen.transfer), jnp.float32(config.smoothing)
+    transfer, smoothing = jnp.asarray(seen.transfer), jnp.asarray(config.smoothing)
     return Task(transfer, smoothing, solver, stop, config.scales), batch

@@ -27,8 +27,7 @@ RANDOM = np.random.default_rng(0)
 def task():
     truth = data.training(24)[3:5]
     observed = data.observe(truth, np.array([0.02, 0.03]), 0.05, 2.5, seed=0)
-    double = {"f": float, "c": complex}
-    seen = jax.tree.map(lambda v: jnp.asarray(v, double[v.dtype.kind]), observed)
+    seen = jax.tree.map(jnp.asarray, observed)
     batch = Batch(seen.data, seen.valid, seen.sigma, seen.brightness, jnp.asarray(truth), seen.data)
     return Task(seen.transfer, jnp.asarray(0.05), SOLVER, uj.Stop(2000, 1e-12), scales=2), batch
 

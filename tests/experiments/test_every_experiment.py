@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import pytest
 from omegaconf import OmegaConf
@@ -61,3 +62,15 @@ def test_its_configuration_has_one_hash(experiment):
         for overrides in ([], ["devices=2", "platform=cpu", "tensorboard=true"], ["seed=1"])
     ]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_it_computes_in_the_precision_that_is_asked_for(experiment, precision):
+    name, module = experiment
+    config = load(module.Config, CONFIGS, name, ["preset=quick", f"precision={precision}"])
+    with jax.enable_x64(precision == "float64"), jax.numpy_rank_promotion("allow"):
+        built = module.build(config)
+        batch = built.sample(built.data, jax.random.key(0))
+        arrays = jax.tree.leaves((built.parameters, built.data, built.held_out, batch))
+    kinds = {str(array.dtype) for array in arrays if eqx.is_inexact_array(array)}
+    assert kinds <= {precision, {"float32": "complex64", "float64": "complex128"}[precision]}
