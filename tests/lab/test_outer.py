@@ -53,6 +53,18 @@ def test_warm_starts_keep_their_order_in_parts():
     np.testing.assert_allclose(after, batch.seen + part)
 
 
+def test_a_carry_of_another_form_is_refused():
+    def loss(*arguments):
+        outcome = toy.loss(*arguments)
+        return outcome._replace(carry=outcome.loss)
+
+    for changes in ({}, {"start": lambda batch: batch.seen}):
+        outer = toy.outer(loss=loss, **changes)
+        state, data = begin(outer)
+        with pytest.raises(ValueError, match=r"returns a carry of .*Experiment\.start"):
+            outer.step(state, data, SEED, NO_SIGNAL)
+
+
 def test_steps_draw_different_problems_and_the_same_again():
     outer = toy.outer()
     data = outer.experiment.data

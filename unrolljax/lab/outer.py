@@ -71,6 +71,7 @@ class Outer:
         """Sample, differentiate, update; a bad step changes nothing but `bad_step`."""
         batch = self._share(self.batch(data, seed, state.step))
         outcome, gradient = self.slope(state.parameters, data, batch, state.carry)
+        _check_carry(state.carry, outcome.carry)
         statuses = count(outcome.status)
         good = _finite(outcome.loss) & _finite(gradient)
         good &= failed(statuses) <= self._may_fail(outcome)
@@ -138,6 +139,17 @@ class Outer:
 
     def _constrain(self, tree: PyTree[Array], spec: PartitionSpec) -> PyTree[Array]:
         return jax.lax.with_sharding_constraint(tree, NamedSharding(self.mesh, spec))
+
+
+def _check_carry(before: PyTree[Array], after: PyTree[Array]) -> None:
+    shapes = [
+        jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree) for tree in (before, after)
+    ]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"The loss returns a carry of {shapes[1]}, and was given one of {shapes[0]}: return "
+            "warm starts in the form of Experiment.start(batch), or none where there is no start."
+        )
 
 
 def _finite(tree: Any) -> Bool[Array, ""]:

@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     add = commands.add_parser("check", help="compare an experiment's gradient with differences")
     add.add_argument("name", metavar="NAME", help="of experiments.NAME, or a dotted module")
     add.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the configuration")
-    add.add_argument("--tol", type=float, default=1e-3, help="relative difference (default 1e-3)")
+    add.add_argument("--tol", type=float, default=1e-2, help="relative difference (default 1e-2)")
     add.set_defaults(command=check)
 
     add = commands.add_parser("doctor", help="test the installation")
