@@ -86,6 +86,9 @@ class Job:
         from unrolljax.lab.folder import RunFolder
         from unrolljax.lab.run import run
 
+        rank = distributed.find_rank(os.environ)
+        if rank is not None and rank.index > 0:
+            logging.getLogger().setLevel(logging.WARNING)
         experiment = importlib.import_module(self.module)
         chosen = HydraConfig.get()
         path = Path(chosen.runtime.output_dir)
