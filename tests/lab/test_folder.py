@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from experiments.lista import Config
+from experiments.lista.__main__ import Config
 from unrolljax.lab.config.validate import load
 from unrolljax.lab.ends import AnotherRun
 from unrolljax.lab.folder import RunFolder, read

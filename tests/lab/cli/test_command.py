@@ -65,7 +65,7 @@ def test_a_path_without_a_run_is_one_error(subcommand, tmp_path, capsys):
 def test_resume_launches_again_with_the_folder_and_later_overrides(run, launched):
     assert command.main(["resume", str(run), "platform=cpu", "devices=2"]) == 0
     ((module, config, arguments),) = launched
-    assert (module, config.__module__) == ("experiments.lista", "experiments.lista")
+    assert (module, config.__module__) == ("experiments.lista", "experiments.lista.__main__")
     assert arguments[:3] == ["seed=3", "platform=cpu", "devices=2"]
     (folder,) = OverridesParser.create().parse_overrides(arguments[3:])
     assert (folder.key_or_group, folder.value()) == ("hydra.run.dir", str(run))

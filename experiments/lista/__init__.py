@@ -1,0 +1,1 @@
+"""A learned ISTA with analytic weights: `python -m experiments.lista gradient=unroll`."""
