@@ -11,12 +11,6 @@ from benchmarks.faults import runs as commands
 RUN = [sys.executable, "-m", "experiments.lista", *commands.SMALL]
 
 
-@pytest.fixture
-def slurm(slurm):
-    slurm.environment["PYTHONPATH"] = str(commands.ROOT)
-    return slurm
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The run that nothing disturbs, in one process."""
@@ -71,7 +65,7 @@ def test_a_requeued_task_of_a_sweep_resumes_to_the_last_bit(slurm, whole, tmp_pa
 
 
 def test_two_ranks_under_srun_are_queued_again_and_resume(slurm, tmp_path):
-    command = " ".join(["srun", *RUN])
+    command = f"PYTHONPATH={commands.ROOT} srun {' '.join(RUN)}"
     folders = []
     for disturbed in (False, True):
         place = tmp_path / str(disturbed)
