@@ -105,3 +105,17 @@ def test_a_combination_that_is_wrong_is_told_by_its_run(tmp_path):
     assert "patience counts evaluations, so it needs evaluate_every >= 1" in output
     finished = [(tmp_path / str(k) / "result.json").exists() for k in range(4)]
     assert finished == [True, True, True, False]
+
+
+def test_the_configuration_can_be_shown_without_running(tmp_path):
+    shown = commands.run("--cfg", "job", "rows=7", f"hydra.run.dir={tmp_path / 'run'}")
+    assert "rows: 7" in shown
+    assert not (tmp_path / "run").exists()
+
+
+def test_half_of_a_rank_is_one_clear_error(tmp_path):
+    half = {"JAX_COORDINATOR_ADDRESS": "127.0.0.1:1", "JAX_NUM_PROCESSES": "2"}
+    output = commands.run(f"hydra.run.dir={tmp_path / 'run'}", environment=half, expect=2)
+    assert "not set: JAX_PROCESS_ID" in output
+    assert "Traceback" not in output
+    assert not (tmp_path / "run").exists()

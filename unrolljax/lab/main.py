@@ -47,28 +47,27 @@ def main(config: type[Config], build: Callable[[Any], Experiment]) -> None:
 def launch(module: str, config: type[Config], arguments: list[str]) -> None:
     """Validate the arguments for an experiment, and hand them to Hydra."""
     job = Job(module)
-    flags = [argument for argument in arguments if argument.startswith("-")]
-    overrides = [argument for argument in arguments if argument not in flags]
-    if not QUESTIONS & set(flags):
-        check = validate.check_sweep if {"-m", "--multirun"} & set(flags) else validate.load
+    if not QUESTIONS & set(arguments):
         try:
-            check(config, job.configs, job.name, overrides)
-        except validate.ConfigError as error:
+            arguments = _validate(job, config, arguments)
+        except ValueError as error:
             print(error, file=sys.stderr)
             raise SystemExit(2) from None
-        _check_folder(overrides)
-    # The keys have been checked; Hydra would refuse those that only the schema knows.
-    forced = Composer(job.configs, job.name).forced(overrides)
-    sys.argv[1:] = [*flags, *forced, f"hydra.job.name={job.name}"]
+    sys.argv[1:] = [*arguments, f"hydra.job.name={job.name}"]
     hydra.main(version_base=None, config_path=str(job.configs), config_name=job.name)(job)()
 
 
-def _check_folder(overrides: list[str]) -> None:
-    """Ranks that Slurm starts agree on a run folder by themselves; others have to be told."""
+def _validate(job: "Job", config: type[Config], arguments: list[str]) -> list[str]:
+    """The arguments as Hydra takes them: flags first, keys that only the schema knows forced."""
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    overrides = [argument for argument in arguments if argument not in flags]
+    check = validate.check_sweep if {"-m", "--multirun"} & set(flags) else validate.load
+    check(config, job.configs, job.name, overrides)
+    # Ranks that Slurm starts agree on a run folder by themselves; others have to be told.
     by_hand = distributed.find_rank(os.environ) and "SLURM_JOB_ID" not in os.environ
     if by_hand and not any(text.startswith("hydra.run.dir=") for text in overrides):
-        print("Several processes need one run folder: add hydra.run.dir=FOLDER.", file=sys.stderr)
-        raise SystemExit(2)
+        raise ValueError("Several processes need one run folder: add hydra.run.dir=FOLDER.")
+    return [*flags, *Composer(job.configs, job.name).forced(overrides)]
 
 
 @dataclasses.dataclass(frozen=True)

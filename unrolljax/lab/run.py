@@ -19,7 +19,7 @@ from unrolljax.lab.compilations import Compilations, counted
 from unrolljax.lab.config.schema import Config
 from unrolljax.lab.ends import Failed
 from unrolljax.lab.experiment import Experiment, Line
-from unrolljax.lab.folder import RunFolder
+from unrolljax.lab.folder import RunFolder, write
 from unrolljax.lab.manifest import digest
 from unrolljax.lab.outer import Outer
 from unrolljax.lab.progress import Progress
@@ -71,14 +71,12 @@ def _train(training: Training, config: Config, path: Path) -> PyTree:
     """Run with the writers of the first process; the others have none."""
     writers = _writers(training, config, path) if jax.process_index() == 0 else []
 
-    def write(line: Line) -> None:
-        for writer in writers:
-            writer(line)
-        for callback in training.outer.experiment.callbacks:
-            callback(line)
+    def tell(line: Line) -> None:
+        for listener in (*writers, *training.outer.experiment.callbacks):
+            listener(line)
 
     try:
-        return training.run(write)
+        return training.run(tell)
     except BadStep as bad:
         if jax.process_index() == 0:
             _bury(bad, training.outer, config.seed, path)
@@ -104,7 +102,7 @@ def _bury(bad: BadStep, outer: Outer, seed: int, path: Path) -> None:
     reason = explain(outer, bad.state, seed)
     log.error("%s", reason)
     remains = "The state before this step is in bad_step/."
-    (path / "report.md").write_text(f"# Failed\n\n{bad}\n\n{reason}\n\n{remains}\n")
+    write(path / "report.md", f"# Failed\n\n{bad}\n\n{reason}\n\n{remains}\n")
 
 
 def _finish(outer: Outer, learned: PyTree, path: Path) -> dict[str, Any]:
