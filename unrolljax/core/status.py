@@ -20,6 +20,8 @@ class Status(IntEnum):
     ADJOINT_BREAKDOWN = 6
     CAPACITY_EXCEEDED = 7
     RUNNING = 8
+    SINGULAR = 9
+    UNCERTAIN = 10
 
     @property
     def failed(self) -> bool:
@@ -62,6 +64,15 @@ _MESSAGES = {
         "Raise the capacity to at least the size of the support."
     ),
     Status.RUNNING: "The solve had not ended.",
+    Status.SINGULAR: (
+        "The condition's Jacobian vanishes or changes too fast at the solution, which may have no "
+        "derivative there. Make the minimiser unique and curved (add regularisation); if it is, "
+        "lower Stop(tol=...) so that the solve ends closer to it."
+    ),
+    Status.UNCERTAIN: (
+        "Corrections of the gradient did not settle, so that its error is unknown. Lower "
+        "Stop(tol=...), or raise certify(max_rounds=...)."
+    ),
 }
 
 

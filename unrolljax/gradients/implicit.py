@@ -8,12 +8,16 @@ from jaxtyping import Array, PyTree
 
 from unrolljax.core import trees
 from unrolljax.core.solution import Solution
-from unrolljax.core.solver import Problem, Solver
+from unrolljax.core.solver import Problem, Solver, Structure
 from unrolljax.core.status import Status
 from unrolljax.core.stop import Stop, check_tolerance
 from unrolljax.gradients.linear import LinearReport, LinearSolve, check_methods
 from unrolljax.gradients.mode import GradientMode, assemble, run_untaped
 from unrolljax.gradients.theorem import Condition, attach, pull_back
+
+
+def _as_it_is(theta: tuple[Solver, Problem]) -> tuple[Solver, Problem]:
+    return theta
 
 
 class Implicit(GradientMode):
@@ -64,7 +68,7 @@ class Implicit(GradientMode):
         state, info = run_untaped(solver, problem, x0, stop)
         x = trees.stop_gradient(solver).read(state)
         converged = info.status == Status.CONVERGED
-        condition = self._condition(solver, problem)
+        condition = self.condition(solver.structure(problem))
         nan = self.on_failure == "nan"
         x = attach(condition, (solver, problem), x, converged, self.ad, nan)
         return assemble(solver, problem, x, solver.init(problem, x), info)
@@ -78,16 +82,30 @@ class Implicit(GradientMode):
         adjoint (a later `guess`), and the status, relative residual and steps of its solve.
         """
         mode = trees.arrays(self)
-        return pull_back(mode._condition(solver, problem), (solver, problem), x, cotangent)
+        condition = mode.condition(solver.structure(problem))
+        return pull_back(condition, (solver, problem), x, cotangent)
 
-    def _condition(self, solver: Solver, problem: Problem) -> Condition:
+    def condition(
+        self, structure: Structure, build: Callable[[Any], tuple[Solver, Problem]] = _as_it_is
+    ) -> Condition:
+        """The solver's condition as a function of parameters of which `build` makes the pair."""
+
+        def residual(theta, x):
+            solver, problem = build(theta)
+            return solver.optimality(problem, x)
+
+        def support(theta, x):
+            solver, problem = build(theta)
+            return solver.support(problem, x)
+
+        def precondition(theta, x):
+            return self.preconditioner(build(theta)[1], x)  # pyright: ignore
+
         return Condition(
-            residual=lambda theta, x: theta[0].optimality(theta[1], x),
-            structure=solver.structure(problem),
-            support=lambda theta, x: theta[0].support(theta[1], x),
-            preconditioner=None
-            if self.preconditioner is None
-            else lambda theta, x: self.preconditioner(theta[1], x),  # pyright: ignore
+            residual=residual,
+            structure=structure,
+            support=support,
+            preconditioner=None if self.preconditioner is None else precondition,
             capacity=self.capacity,
             linear=LinearSolve(check_methods(self.linear_solver), self.tol, self.max_steps),
             guess=self.guess,

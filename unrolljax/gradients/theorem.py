@@ -63,6 +63,15 @@ class Condition(eqx.Module):
             return masked(mask), on_support
         return gathered(mask, trees.real_pair(x), self.capacity), on_support
 
+    def declares_support(self, theta: Theta, x: Unknown) -> bool:
+        """Whether the condition holds on a support only."""
+        return self.support is not None and self.support(theta, x) is not None
+
+    def restrict(self, pairs: Unknown, theta: Theta, x: Unknown) -> Unknown:
+        """A vector in real coordinates with zeros where the condition does not hold."""
+        active, _ = self.active(theta, x)
+        return active.up(active.down(pairs))
+
     def solve(self, matvec, b, theta, x) -> tuple[Unknown, LinearReport]:
         """Solve with a product in real coordinates, restricted to the active ones."""
         active, structure = self.active(theta, x)
