@@ -1,135 +1,129 @@
-"""The gradient of an experiment against finite differences, before anything is trained."""
+"""The gradient of an experiment in every mode against finite differences, before training."""
 
-import dataclasses
-import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from types import ModuleType
+from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh
-from jaxtyping import Array, Float
+from jaxtyping import Array, PyTree
 
+from unrolljax.gradients.check import compare
+from unrolljax.gradients.comparison import Comparison, Row
+from unrolljax.gradients.differences import Evaluation, TightlySolved
+from unrolljax.gradients.mode import GradientMode
 from unrolljax.lab import devices
 from unrolljax.lab.config import validate
+from unrolljax.lab.config.compose import Composer
+from unrolljax.lab.config.locate import did_you_mean
+from unrolljax.lab.config.schema import Config
+from unrolljax.lab.config.targets import Target
 from unrolljax.lab.main import Job
 from unrolljax.lab.outer import Outer
-from unrolljax.lab.record import by_name, count
-from unrolljax.lab.report import table
 
-DIRECTIONS = 4
-STEPS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-"""Of the differences, relative to the size of each parameter: kinks of the loss want small ones,
-an inner solve that is not exact large ones."""
+FORCED = ("precision=float64", "compile_cache=null")
+"""So that the modes are told apart, and compilations really happen when they are timed."""
+
+TIGHTLY_SOLVED = f"{TightlySolved.__module__}.{TightlySolved.__name__}"
 
 
-@dataclasses.dataclass(frozen=True)
-class Slopes:
-    """Of the loss along random directions: by the gradient mode, and by finite differences.
+class Checked(NamedTuple):
+    """A comparison, and which of its modes is the configured one."""
 
-    - `seconds`: the time of one gradient, compiled.
-    - `spread`: how uncertain the finite differences are themselves.
-    """
-
-    mode: str
-    loss: float
-    statuses: dict[str, int]
-    seconds: float
-    gradient: np.ndarray
-    finite: np.ndarray
-    spread: np.ndarray
+    comparison: Comparison
+    configured: str
 
     @property
-    def difference(self) -> float:
-        """The relative difference over all directions together; NaN where a slope is."""
-        return float(np.linalg.norm(self.gradient - self.finite) / np.linalg.norm(self.finite))
-
-    @property
-    def cosine(self) -> float:
-        """The cosine of the angle between the two vectors of slopes; 0 where one is zero."""
-        norms = np.linalg.norm(self.gradient) * np.linalg.norm(self.finite)
-        return float(self.gradient @ self.finite / norms) if norms else 0.0
-
-    def __str__(self) -> str:
-        size = np.abs(self.finite)
-        columns = {
-            "gradient": self.gradient,
-            "differences": self.finite,
-            "relative difference": np.abs(self.gradient - self.finite) / size,
-            "uncertain by": self.spread / size,
-        }
-        numbers = range(len(size))
-        rows = {str(k + 1): {c: float(v[k]) for c, v in columns.items()} for k in numbers}
-        return (
-            f"{self.mode}: loss {self.loss:.6g}, solves {self.statuses or 'none'}, "
-            f"{self.seconds:.3g} s a gradient\n{table('direction', rows)}\n"
-            f"together: relative difference {self.difference:.2e}, cosine {self.cosine:.6f}"
-        )
+    def row(self) -> Row:
+        """The row of the configured mode."""
+        return self.comparison[self.configured]
 
 
-def check_gradient(experiment: ModuleType, overrides: list[str]) -> Slopes:
+class BatchLoss(eqx.Module):
+    """The loss of an experiment on one batch, as a function of what is learned."""
+
+    outer: Outer = eqx.field(static=True)
+    data: PyTree[Array]
+    batch: PyTree[Array]
+    carry: PyTree[Array]
+
+    def __call__(self, learned: PyTree[Array]) -> Evaluation:
+        """The loss, and how its solves ended."""
+        parameters = self.outer.complete(learned)
+        outcome = self.outer.experiment.loss(parameters, self.data, self.batch, self.carry)
+        return Evaluation(outcome.loss, outcome.status)
+
+
+def check_gradient(
+    experiment: ModuleType, overrides: Sequence[str], modes: Sequence[str] | None = None
+) -> Checked:
     """Compare on the first batch of an experiment, in float64, on one device.
 
-    `experiment` is its module. Raises ConfigError where the overrides do not fit.
+    - `experiment`: its module.
+    - `modes`: names of files in `configs/gradient`, all of them by default (`detach` too: its
+      gradient is the direct part, which does not go through the solve). The configured mode is
+      always compared, with all its overrides; the others are as their files say.
+
+    Raises ConfigError where the overrides do not fit, ValueError for a mode without a file.
     """
     job = Job(experiment.__name__)
-    asked = [*overrides, "precision=float64"]
+    asked = [*overrides, *FORCED]
     config = validate.load(experiment.Config, job.configs, job.name, asked)
+    configured, others = _configured(job, asked), _choose(job, modes)
     devices.prepare(config)
+    tight = config.model_copy(update={"gradient": Target(TIGHTLY_SOLVED, {}, GradientMode)})
+    reference = _first_batch(experiment, tight)
+
+    def losses() -> Iterator[tuple[str, BatchLoss | Exception]]:
+        for name in dict.fromkeys([configured, *others]):
+            texts = asked if name == configured else _swap(asked, name)
+            try:
+                swapped = validate.load(experiment.Config, job.configs, job.name, texts)
+                yield name, _first_batch(experiment, swapped)
+            except (TypeError, ValueError) as error:
+                yield name, error
+
+    learned = jax.tree.map(jnp.asarray, reference.outer.learned())
+    return Checked(compare(losses(), reference, learned, "implicit", seed=config.seed), configured)
+
+
+def _first_batch(experiment: ModuleType, config: Config) -> BatchLoss:
+    """The loss of the first outer step."""
     mesh = Mesh(np.asarray(jax.local_devices()[:1]), ("data",))
     outer = Outer(experiment.build(config), config.optimizer.build(), mesh, 1, 0.0)
-    data, learned = jax.tree.map(jnp.asarray, (outer.experiment.data, outer.learned()))
+    data = jax.tree.map(jnp.asarray, outer.experiment.data)
     batch = outer.batch(data, jnp.uint32(config.seed), jnp.int32(0))
-    carry = outer.experiment.first_carry(batch)
-
-    differentiate = jax.jit(outer.slope)
-    jax.block_until_ready(differentiate(learned, data, batch, carry))
-    begun = time.perf_counter()
-    outcome, tree = jax.block_until_ready(differentiate(learned, data, batch, carry))
-    seconds = time.perf_counter() - begun
-
-    flat, unflatten = ravel_pytree(learned)
-    gradient, scale = ravel_pytree(tree)[0], ravel_pytree(jax.tree.map(_size, learned))[0]
-
-    @jax.jit
-    def loss(flat: Float[Array, " n"]) -> Float[Array, ""]:
-        return outer.experiment.loss(outer.complete(unflatten(flat)), data, batch, carry).loss
-
-    shape = (DIRECTIONS, flat.size)
-    directions = scale[None] * jax.random.normal(jax.random.key(config.seed), shape, flat.dtype)
-    finite, spread = zip(*(central_difference(loss, flat, d) for d in directions), strict=True)
-    return Slopes(
-        mode=config.gradient.path,
-        loss=float(outcome.loss),
-        statuses=by_name(count(outcome.status)),
-        seconds=seconds,
-        gradient=np.asarray(directions @ gradient),
-        finite=np.asarray(finite),
-        spread=np.asarray(spread),
-    )
+    return BatchLoss(outer, data, batch, outer.experiment.first_carry(batch))
 
 
-def central_difference(
-    loss: Callable[[Array], Array], at: Float[Array, " n"], direction: Float[Array, " n"]
-) -> tuple[float, float]:
-    """The slope of a function along a direction, and how uncertain it is.
-
-    Of fourth-order differences with each of `STEPS`, the one that changed least from the one
-    before, and that change.
-    """
-
-    def slope(h: float) -> float:
-        near, far = (float(loss(at + k * direction) - loss(at - k * direction)) for k in (h, 2 * h))
-        return (8 * near - far) / (12 * h)
-
-    slopes = [slope(h) for h in STEPS]
-    changes = np.abs(np.diff(slopes)).tolist()
-    return min(zip(slopes[1:], changes, strict=True), key=lambda pair: pair[1])
+def _configured(job: Job, overrides: list[str]) -> str:
+    """The name of the file that the gradient comes from, or "configured" where it is none."""
+    origin = Composer(job.configs, job.name).compose(overrides).origin(("gradient", "_target_"))
+    return next((n for n in _files(job) if origin.endswith(f"/gradient/{n}.yaml")), "configured")
 
 
-def _size(leaf: Array) -> Array:
-    """The root mean square of an array, at each of its entries; 1 where all are zero."""
-    size = jnp.sqrt(jnp.mean(leaf**2))
-    return jnp.full_like(leaf, jnp.where(size > 0, size, 1))
+def _choose(job: Job, modes: Sequence[str] | None) -> Sequence[str]:
+    files = _files(job)
+    for name in modes or ():
+        if name not in files:
+            hint = did_you_mean(name, files)
+            raise ValueError(f"--modes: {name} is none of {', '.join(files)}{hint}")
+    return files if modes is None else modes
+
+
+def _files(job: Job) -> list[str]:
+    return sorted(path.stem for path in (job.configs / "gradient").glob("*.yaml"))
+
+
+def _swap(overrides: list[str], gradient: str) -> list[str]:
+    """The overrides with another gradient mode, without those that belong to the old one."""
+    keys = [text.partition("=")[0].lstrip("+~") for text in overrides]
+    kept = [
+        text
+        for text, key in zip(overrides, keys, strict=True)
+        if key != "gradient" and not key.startswith("gradient.")
+    ]
+    return [*kept, f"gradient={gradient}"]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 
 class UsageError(Exception):
@@ -39,10 +40,13 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the configuration")
     add.set_defaults(command=resume)
 
-    add = commands.add_parser("check", help="compare an experiment's gradient with differences")
+    add = commands.add_parser("check", help="compare an experiment's gradients with differences")
     add.add_argument("name", metavar="NAME", help="of experiments.NAME, or a dotted module")
     add.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the configuration")
-    add.add_argument("--tol", type=float, default=1e-2, help="relative difference (default 1e-2)")
+    add.add_argument("--tol", type=float, default=1e-2, help="relative error (default 1e-2)")
+    add.add_argument("--modes", metavar="A,B", help="of configs/gradient (default all)")
+    add.add_argument("--json", type=Path, metavar="FILE", help="where the numbers go")
+    add.add_argument("--figure", type=Path, metavar="FILE.png", help="where a figure goes")
     add.set_defaults(command=check)
 
     add = commands.add_parser("doctor", help="test the installation")
@@ -85,19 +89,36 @@ def resume(asked: argparse.Namespace) -> int:
 
 
 def check(asked: argparse.Namespace) -> int:
-    """Print how the gradient of an experiment compares with finite differences."""
+    """Compare the gradient modes of an experiment; whether the configured one agrees decides."""
     from unrolljax.lab.cli.check import check_gradient
 
     module = asked.name if "." in asked.name else f"experiments.{asked.name}"
     experiment = _import(module)
+    modes = asked.modes.split(",") if asked.modes else None
     try:
-        slopes = check_gradient(experiment, asked.overrides)
-    except ValueError as error:  # a wrong configuration, or parts that do not go together
+        checked = check_gradient(experiment, asked.overrides, modes)
+        print(checked.comparison)
+        _write_check(asked, checked)
+    except (OSError, ValueError) as error:  # a wrong request, or parts that do not go together
         raise UsageError(error) from None
-    print(slopes)
-    agrees = slopes.difference <= asked.tol
-    print(f"{'agrees' if agrees else 'DIFFERS'}: tolerance {asked.tol:g}")
+    row = checked.row
+    if row.refused:
+        raise UsageError(f"gradient={row.name} is {row.status}")
+    agrees = row.error <= asked.tol
+    print(f"{row.name} {'agrees' if agrees else 'DIFFERS'}: tolerance {asked.tol:g}")
     return 0 if agrees else 1
+
+
+def _write_check(asked: argparse.Namespace, checked: Any) -> None:
+    """The files that were asked for."""
+    for path in filter(None, (asked.json, asked.figure)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    if asked.json:
+        asked.json.write_text(checked.comparison.as_json() + "\n")
+    if asked.figure:
+        from unrolljax.lab.cli import check_figure
+
+        check_figure.draw(checked.comparison, checked.configured, asked.figure)
 
 
 def doctor(_: argparse.Namespace) -> int:
