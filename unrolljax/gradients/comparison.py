@@ -71,6 +71,11 @@ class Comparison:
         return tuple(self.differences.kinks.tolist())
 
     @property
+    def at_kink(self) -> bool:
+        """Whether there is a kink along every direction, so that nothing can be compared."""
+        return all(self.kinks)
+
+    @property
     def uncertainty(self) -> float:
         """Of the differences, relative, over all directions without a kink together."""
         smooth = ~self.differences.kinks
@@ -131,16 +136,20 @@ def _numbers(row: Row) -> list[str]:
         f"{row.cosine:.6f}",
         "-" if math.isnan(row.from_implicit) else f"{row.from_implicit:.1e}",
         f"{row.compile_seconds:.2f}",
-        f"{row.run_milliseconds:.3g}",
-        f"{row.temporary_megabytes:.3g}",
+        _short(row.run_milliseconds),
+        _short(row.temporary_megabytes),
     ]
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _kinks(comparison: Comparison) -> str:
     kinks = comparison.kinks
     if not any(kinks):
         return ""
-    if all(kinks):
+    if comparison.at_kink:
         return (
             "At a kink: along every direction the one-sided slopes differ, or the support of the "
             "solution changes within the smallest step, so that there is no gradient to compare "
@@ -169,7 +178,7 @@ def _noise(comparison: Comparison) -> str:
             f"The loss computes in {own.precision}, so its differences are rounded: let it keep "
             "the dtype of theta and x0."
         )
-    if all(comparison.kinks) or comparison.uncertainty <= RESOLVED:
+    if comparison.at_kink or comparison.uncertainty <= RESOLVED:
         return ""
     return (
         f"The differences are uncertain by {comparison.uncertainty:.1e}: smaller errors are not "

@@ -19,7 +19,7 @@ from unrolljax.core.stop import Stop
 from unrolljax.gradients.detach import Detach
 from unrolljax.gradients.mode import GradientMode
 
-STEPS = tuple(1e-2 / 4**k for k in range(7))
+STEPS = tuple(1e-2 / 4**k for k in range(8))
 """Of the differences, relative to the size of each parameter: noise of the loss wants large ones,
 kinks near by small ones."""
 
@@ -90,7 +90,7 @@ def difference(loss: Loss, theta: PyTree[Array], directions: Sequence[PyTree]) -
     """The slopes of a loss at theta along directions, in float64 whatever JAX is configured for.
 
     `loss` is a pytree: its inexact arrays are widened like theta. A loss that insists on another
-    dtype is taken as it is, which `Differences.precision` tells. It compiles once.
+    dtype is taken as it is, which `Differences.precision` tells. Compiles once.
     """
     # A loss may hold float32 arrays that cannot be reached from here: they are promoted.
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
@@ -127,17 +127,18 @@ def slope_of_line(line: Callable[[float], Evaluation], here: Evaluation) -> Slop
     """The slope at zero of a function of one number, whose evaluation there is `here`.
 
     Central differences with each of `STEPS`, extrapolated to sixth order at most; the estimate is
-    the one that differs least from those it was made of, and that is its uncertainty (Ridders
-    1982). Only steps within which the support stays count. There is a kink where none is left, or
-    where the difference of the one-sided slopes tends to a number other than zero.
+    the one that differs least from those it was made of and from that of the next smaller step,
+    and that is its uncertainty (after Ridders 1982). Only steps within which the support stays
+    count. There is a kink where fewer than two are left, or where the difference of the one-sided
+    slopes tends to a number other than zero.
     """
     rows: list[list[float]] = []
     bends: list[float] = []
-    best, level, size = Slope(np.nan, np.inf, False), 0, 0.0
+    estimates: list[_Estimate] = []
     for h in STEPS:
         ahead, behind = line(h), line(-h)
         if not (_alike(ahead.support, here.support) and _alike(behind.support, here.support)):
-            rows, bends, best = [], [], Slope(np.nan, np.inf, False)
+            rows, bends, estimates = [], [], []
             continue
         ahead, middle, behind = (float(e.value) for e in (ahead, here, behind))
         right, left = (ahead - middle) / h, (middle - behind) / h
@@ -148,13 +149,14 @@ def slope_of_line(line: Callable[[float], Evaluation], here: Evaluation) -> Slop
         rounding = abs(middle) * float(np.finfo(here.value.dtype).eps) / h
         rows[-1], uncertainty = _extrapolate(rows[-1][0], rows[-2], rounding)
         k = int(np.argmin(uncertainty))
-        if uncertainty[k] < best.uncertainty:
-            best, level = Slope(rows[-1][k + 1], uncertainty[k], False), len(rows) - 1
-            size = abs(right) + abs(left)
-        if len(rows) > 2 and best.uncertainty <= ENOUGH * abs(best.value):
+        estimates.append(_Estimate(rows[-1][k + 1], uncertainty[k], abs(right) + abs(left)))
+        if _settled(estimates):
             break
-    jumps = _tends_to_a_jump(bends, level, size, best.uncertainty)
-    return best._replace(kink=jumps or len(rows) < 2)
+    if not estimates:
+        return Slope(np.nan, np.inf, True)
+    best = _most_certain(estimates)
+    kink = _tends_to_a_jump(bends, best, estimates[best])
+    return Slope(estimates[best].value, estimates[best].uncertainty, kink)
 
 
 def random_directions(theta: PyTree[Array], count: int, seed: int) -> list[PyTree[np.ndarray]]:
@@ -176,6 +178,36 @@ def names(status: Any) -> Counter:
     return Counter(Status(int(code)).name for code in codes)
 
 
+class _Estimate(NamedTuple):
+    """Of a slope, with one of the steps; `size` is that of both one-sided slopes together."""
+
+    value: float
+    uncertainty: float
+    size: float
+
+
+def _settled(estimates: list[_Estimate]) -> bool:
+    """Whether the last estimate is certain, and that before it says the same."""
+    if len(estimates) < 2:
+        return False
+    before, last = estimates[-2:]
+    return max(last.uncertainty, abs(last.value - before.value)) <= ENOUGH * abs(last.value)
+
+
+def _most_certain(estimates: list[_Estimate]) -> int:
+    """The place of the best estimate; each becomes as uncertain as it differs from the next.
+
+    Without that the smallest of several noisy uncertainties would be small by chance. The last
+    one, which has no next, is compared with the one before.
+    """
+    changes = [abs(small.value - large.value) for large, small in itertools.pairwise(estimates)]
+    for k, change in enumerate([*changes, *changes[-1:]]):
+        own = estimates[k]
+        estimates[k] = own._replace(uncertainty=max(own.uncertainty, change))
+    uncertainties = np.asarray([e.uncertainty for e in estimates])
+    return int(np.argmin(np.where(np.isnan(uncertainties), np.inf, uncertainties)))
+
+
 def _extrapolate(
     order2: float, coarser: list[float], rounding: float
 ) -> tuple[list[float], list[float]]:
@@ -190,18 +222,18 @@ def _extrapolate(
     return row, uncertainty
 
 
-def _tends_to_a_jump(bends: list[float], level: int, size: float, uncertainty: float) -> bool:
+def _tends_to_a_jump(bends: list[float], place: int, best: _Estimate) -> bool:
     """Whether the differences of one-sided slopes have a limit that is not zero.
 
     Of a smooth function they shrink with the step; their limits from two pairs of steps agree only
-    where there is a jump. `size` is that of the slopes, `level` the step where they were best.
+    where there is a jump. `best` is the estimate of the slope at `place` of such limits.
     """
     limits = [fine + (fine - coarse) / 3 for coarse, fine in itertools.pairwise(bends)]
     if len(limits) < 2:
         return False
-    last = max(level - 1, 1)
-    settled = abs(limits[last] - limits[last - 1]) <= abs(limits[last]) / 2
-    return bool(settled and abs(limits[last]) > max(JUMP * size, 10 * uncertainty))
+    last, before = limits[max(place, 1)], limits[max(place, 1) - 1]
+    settled = abs(last - before) <= abs(last) / 2
+    return bool(settled and abs(last) > max(JUMP * best.size, 10 * best.uncertainty))
 
 
 @eqx.filter_jit

@@ -97,6 +97,17 @@ def test_the_configured_mode_decides(configured, code, monkeypatch, capsys):
     assert ("gradient=unroll is refused: needs 9000 MB" in printed.err) == (code == 2)
 
 
+def test_at_a_kink_nothing_is_claimed(monkeypatch, capsys):
+    row = dataclasses.replace(MODES[0], error=np.nan)
+    compared = Comparison((row,), FOUND._replace(kinks=ONES > 0))
+    checked = check.Checked(compared, "implicit")
+    monkeypatch.setattr(check, "check_gradient", lambda *_: checked)
+    monkeypatch.chdir(ROOT)
+    assert command.main(["check", "lista"]) == 1
+    output = capsys.readouterr().out
+    assert "Move theta.\nimplicit NOT COMPARED: tolerance 0.01\n" in output
+
+
 def test_a_file_that_cannot_be_written_is_a_wrong_request(monkeypatch, capsys, tmp_path):
     checked = check.Checked(Comparison(MODES, FOUND), "implicit")
     monkeypatch.setattr(check, "check_gradient", lambda *_: checked)

@@ -105,7 +105,8 @@ def check(asked: argparse.Namespace) -> int:
     if row.refused:
         raise UsageError(f"gradient={row.name} is {row.status}")
     agrees = row.error <= asked.tol
-    print(f"{row.name} {'agrees' if agrees else 'DIFFERS'}: tolerance {asked.tol:g}")
+    verdict = "agrees" if agrees else "NOT COMPARED" if checked.comparison.at_kink else "DIFFERS"
+    print(f"{row.name} {verdict}: tolerance {asked.tol:g}")
     return 0 if agrees else 1
 
 
