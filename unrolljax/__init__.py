@@ -7,6 +7,11 @@ from unrolljax.core.solution import Solution, SolveFailed
 from unrolljax.core.solver import Solver, Structure
 from unrolljax.core.status import Status, describe
 from unrolljax.core.stop import Stop
+from unrolljax.gradients.auto import Auto
+from unrolljax.gradients.bound import Constants
+from unrolljax.gradients.certify import Certificate, certify
+from unrolljax.gradients.check import check
+from unrolljax.gradients.comparison import Comparison
 from unrolljax.gradients.detach import Detach
 from unrolljax.gradients.implicit import Implicit
 from unrolljax.gradients.mode import GradientMode
@@ -23,7 +28,11 @@ from unrolljax.solvers.gradient_descent import GradientDescent
 __version__ = "0.1.0"
 
 __all__ = [
+    "Auto",
+    "Certificate",
+    "Comparison",
     "Composite",
+    "Constants",
     "Detach",
     "FixedPoint",
     "GradientDescent",
@@ -43,6 +52,8 @@ __all__ = [
     "Structure",
     "Truncated",
     "Unroll",
+    "certify",
+    "check",
     "describe",
     "estimate_rate",
     "implicit_fixed_point",
