@@ -4,11 +4,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
-from jax.tree_util import tree_flatten_with_path, tree_leaves, tree_map, tree_structure
+from jax.tree_util import tree_map
 from jaxtyping import Array, Int
 
 from unrolljax.bilevel.hypergradient import as_arguments
+from unrolljax.bilevel.inputs import check_like, check_parameters, check_steps, of_own_dtype
 from unrolljax.bilevel.outer_step import (
     History,
     Optimizer,
@@ -18,7 +18,6 @@ from unrolljax.bilevel.outer_step import (
     advance,
     empty_history,
     first_state,
-    of_own_dtype,
 )
 from unrolljax.bilevel.tolerance import Schedule
 from unrolljax.core import trees
@@ -114,7 +113,7 @@ def minimize(
     """
     _check(steps, warm, certify_every)
     theta0, x0 = of_own_dtype(theta0), of_own_dtype(x0)
-    _check_theta(theta0)
+    check_parameters(theta0, "theta0")
     mode, rule = trees.arrays((gradient or Implicit(), stop or Stop()))
     rest = (solver, optimizer, tolerance, projection)
     solver, optimizer, tolerance, projection = trees.arrays(rest)
@@ -135,7 +134,7 @@ def minimize(
         certify_every=certify_every,
     )
     if state is not None:
-        _check_state(state, eqx.filter_eval_shape(first_state, settings))
+        check_like(state, eqx.filter_eval_shape(first_state, settings), "minimize")
     return _minimize(settings, state, steps)
 
 
@@ -167,35 +166,8 @@ def _minimize(settings: OuterStep, state: OuterState | None, steps: int) -> Mini
 
 
 def _check(steps: int, warm: tuple[str, ...], certify_every: int) -> None:
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"minimize(steps={steps!r}) must be a Python int of at least 1.")
+    check_steps(steps, "minimize")
     if isinstance(warm, str) or not set(warm) <= set(WARM):
         raise ValueError(f"minimize(warm={warm!r}) must be a tuple with names of {WARM}, or ().")
     if certify_every < 0:
         raise ValueError(f"minimize(certify_every={certify_every}) must be 0 (never) or more.")
-
-
-def _check_theta(theta0: Theta) -> None:
-    numbers = [leaf for leaf in tree_leaves(theta0) if eqx.is_inexact_array(leaf)]
-    if not numbers:
-        raise ValueError("theta0 holds no floating-point arrays: there is nothing to optimise.")
-    for path, leaf in tree_flatten_with_path(theta0)[0]:
-        if isinstance(leaf, Tracer) or not eqx.is_inexact_array(leaf):
-            continue
-        if not np.all(np.isfinite(np.asarray(leaf))):
-            place = "theta0" + jax.tree_util.keystr(path)
-            raise ValueError(f"{place} holds a NaN or an infinity: start from finite parameters.")
-
-
-def _check_state(state: OuterState, like: OuterState) -> None:
-    if tree_structure(state) == tree_structure(like):
-        found, expected = (
-            [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in tree_leaves(tree)]
-            for tree in (state, like)
-        )
-        if found == expected:
-            return
-    raise ValueError(
-        "minimize(state=...) must come from a run with theta0, x0, optimizer and gradient of the "
-        "same structure, shapes and dtypes."
-    )

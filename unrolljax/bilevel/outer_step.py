@@ -12,6 +12,7 @@ from jax.tree_util import tree_map
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from unrolljax.bilevel.hypergradient import Report, all_finite, evaluate, norm
+from unrolljax.bilevel.inputs import of_own_dtype
 from unrolljax.bilevel.tolerance import Schedule
 from unrolljax.core import trees
 from unrolljax.core.solver import Solver
@@ -207,9 +208,3 @@ def _stationarity(settings: OuterStep, theta: Theta, slope: Theta) -> Float[Arra
     if settings.projection is None:
         return norm(slope)
     return norm(trees.subtract(theta, _project(settings, trees.subtract(theta, slope))))
-
-
-def of_own_dtype(tree: PyTree) -> PyTree:
-    """Numbers as arrays that are never weakly typed, so that the loop keeps its types."""
-    tree = trees.arrays(tree)
-    return tree_map(lambda v: jnp.asarray(v, dtype=v.dtype) if eqx.is_array(v) else v, tree)
