@@ -17,6 +17,7 @@ from unrolljax.gradients.implicit import Implicit
 from unrolljax.gradients.mode import GradientMode
 from unrolljax.gradients.neumann import Neumann
 from unrolljax.gradients.one_step import OneStep
+from unrolljax.gradients.outer_gradient import with_gradient
 from unrolljax.gradients.rate import estimate_rate, truncation_depth
 from unrolljax.gradients.roots import implicit_fixed_point, implicit_root, root_jvp, root_vjp
 from unrolljax.gradients.solve import solve
@@ -64,4 +65,5 @@ __all__ = [
     "solve",
     "solvers",
     "truncation_depth",
+    "with_gradient",
 ]

@@ -64,7 +64,7 @@ def test_the_forward_ratio_guards_against_adversarial_cotangents(seed):
     jacobian = jnp.asarray(q @ np.diag(rates) @ q.T)
     cotangent = jnp.asarray(q[:, 1:].sum(1) + 0.02 * q[:, 0])
     exact = np.linalg.solve(np.eye(N) - np.asarray(jacobian).T, cotangent)
-    total, enough = carry_back(
+    total, enough, _ = carry_back(
         lambda a: jacobian.T @ a, cotangent, jnp.asarray(0.9), jnp.asarray(1e-2), 1000
     )
     assert bool(enough)

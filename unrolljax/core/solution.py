@@ -23,12 +23,14 @@ class Solution(eqx.Module):
       was taped, else rebuilt from `value`.
     - `info`: residual, steps, status, measured rate, trace. The residual, rate and trace have no
       derivative; differentiating one gives NaN, not zero.
+    - `decision`: what a gradient mode that chooses has chosen, and why; None from the others.
     """
 
     value: PyTree[Array]
     objective: Float[Array, ""] | None
     state: Any
     info: Info
+    decision: Any = None
 
     @property
     def status(self) -> Int[Array, ""]:

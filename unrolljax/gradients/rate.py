@@ -15,6 +15,7 @@ from jax.tree_util import tree_leaves, tree_structure, tree_unflatten
 from jaxtyping import Array, Float, PyTree
 
 from unrolljax.core import trees
+from unrolljax.core.loop import Info
 
 
 def truncation_depth(rate: float | Array, tol: float | Array) -> int | Array:
@@ -39,6 +40,18 @@ def truncation_depth(rate: float | Array, tol: float | Array) -> int | Array:
     largest = jnp.iinfo(jnp.int32).max
     depth = jnp.clip(depth, 1, float(2**30)).astype(jnp.int32)
     return jnp.where(contracts, depth, largest)
+
+
+def measured_rate(info: Info) -> Float[Array, ""]:
+    """Contraction rate that a solve has shown: the larger of its recent and its mean ratio.
+
+    The recent ratio (`info.rate`) sees what is left at the end. Where the residual swings, as it
+    does for non-normal Jacobians, that may be a momentary fall, or a rise to 1 and more, which is
+    left out: a residual that fell on the whole contracts.
+    """
+    changes = jnp.maximum(info.steps - 1, 1).astype(info.residual.dtype)
+    fall = info.residual / jnp.where(info.first_residual > 0, info.first_residual, 1)
+    return jnp.maximum(jnp.where(info.rate < 1, info.rate, 0), fall ** (1 / changes))
 
 
 def estimate_rate(

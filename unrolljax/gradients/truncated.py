@@ -1,12 +1,12 @@
 """Truncated unrolling: credit is carried back through the last steps only."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.tree_util import tree_map
-from jaxtyping import Array, Bool, PyTree
+from jaxtyping import Array, Bool, Int, PyTree
 
 from unrolljax.core import trees
 from unrolljax.core.loop import Info, run
@@ -16,8 +16,12 @@ from unrolljax.core.status import Status
 from unrolljax.core.stop import Stop
 from unrolljax.gradients.implicit import check_convergence_is_tested, check_on_failure
 from unrolljax.gradients.mode import GradientMode, assemble, run_untaped
+from unrolljax.gradients.rate import measured_rate
 from unrolljax.gradients.series import Linear, Split, linearise_step, split, transpose
 from unrolljax.gradients.theorem import no_cotangent
+
+SAFETY = 1.5
+"""By how much the estimate of a neglected rest is raised before it is trusted."""
 
 
 class Truncated(GradientMode):
@@ -25,10 +29,9 @@ class Truncated(GradientMode):
 
     - `depth`: an integer tapes that many last steps (memory grows with it, whatever max_steps).
       "auto" measures the contraction instead: the adjoint is carried back, without a tape, at the
-      last state until what is neglected is below `tol` of the whole,
-      `|a_K| / (1 - rate) <= tol |sum a_k|` with rate the larger of the adjoint's and the forward
-      iteration's ratio. The forward ratio guards against directions that the adjoint has not
-      felt yet (Aicher, Foti & Fox 2019).
+      last state until what is neglected is below `tol` of the whole (`carry_back`). The rate is
+      the larger of the adjoint's and the forward iteration's: the forward ratio guards against
+      directions that the adjoint has not felt yet (Aicher, Foti & Fox 2019).
     - `tol`: relative credit that may be neglected, for "auto".
     - `max_depth`: bound on the automatic depth; reaching it is a failure.
     - `on_failure`: for "auto", "nan" makes the derivative NaN where the solve did not converge or
@@ -79,7 +82,7 @@ class Truncated(GradientMode):
     def _attached(self, solver, problem, x0, stop):
         state, info = run_untaped(solver, problem, x0, stop)
         good = (info.status == Status.CONVERGED) | (self.on_failure == "ignore")
-        state = self._attach(solver, problem, state, info.rate, good)
+        state = self._attach(solver, problem, state, measured_rate(info), good)
         return assemble(solver, problem, solver.read(state), state, info)
 
     def _attach(self, solver, problem, state: State, rate: Array, good: Array) -> State:
@@ -103,7 +106,7 @@ class Truncated(GradientMode):
                 Split(state_arrays[0], state_arrays[1], last.static),
             )
             back = transpose(linear.through_state, state_arrays[0])
-            total, enough = carry_back(back, cotangent, rate, tol, self.max_depth)
+            total, enough, _ = carry_back(back, cotangent, rate, tol, self.max_depth)
             bar = transpose(linear.from_theta, theta_arrays[0])(total)
             if self.on_failure == "nan":
                 bar = tree_map(
@@ -116,34 +119,67 @@ class Truncated(GradientMode):
         return Split(numbers, last.others, last.static).whole
 
 
-def carry_back(
-    back: Linear, first: PyTree[Array], rate: Array, tol: Array, max_depth: int
-) -> tuple[PyTree[Array], Bool[Array, ""]]:
-    """`sum_k back^k(first)` until the neglected rest is below `tol` of it; and whether it is.
+class Carried(NamedTuple):
+    """An adjoint carried back: the sum, whether the neglected rest is small, and the terms."""
 
-    The rest is estimated by `|a_k| / (1 - slowest)`, with slowest the larger of the last adjoint
-    ratio and `rate`.
+    total: PyTree[Array]
+    enough: Bool[Array, ""]
+    depth: Int[Array, ""]
+
+
+class _Series(NamedTuple):
+    """The sum so far, its last term with its norm and ratio; the gain and where it is measured."""
+
+    total: PyTree[Array]
+    term: PyTree[Array]
+    size: Array
+    ratio: Array
+    gain: Array
+    mark: PyTree[Array]
+    mark_size: Array
+    depth: Array
+
+
+def carry_back(
+    back: Linear, first: PyTree[Array], rate: Array, tol: Array, max_depth: int | Array
+) -> Carried:
+    """`sum_k back^k(first)` until the neglected rest is below `tol` of it.
+
+    The rest after the term a_k is at most `gain |a_k|`, with gain the larger of
+    `1 / (1 - slowest)`, slowest the larger of the last adjoint ratio and `rate`, and of
+    what the series has shown: how much it grew, over the term from which it grew, each time that
+    its terms have halved. The latter sees the transient growth of a non-normal Jacobian.
     """
 
-    def enough(carry):
-        total, _, size, ratio, _ = carry
-        slowest = jnp.maximum(ratio, rate)
-        return size / jnp.where(slowest < 1, 1 - slowest, 0) <= tol * trees.norm(total)
+    def enough(s):
+        slowest = jnp.maximum(s.ratio, rate)
+        gain = jnp.maximum(1 / jnp.where(slowest < 1, 1 - slowest, 0), s.gain)
+        return SAFETY * gain * s.size <= tol * trees.norm(s.total)
 
-    def unfinished(carry):
-        size, depth = carry[2], carry[4]
-        return ~enough(carry) & (depth < max_depth) & (size > 0) & jnp.isfinite(size)
+    def unfinished(s):
+        return ~enough(s) & (s.depth < max_depth) & (s.size > 0) & jnp.isfinite(s.size)
 
-    def extend(carry):
-        total, term, size, _, depth = carry
-        new = back(term)
-        new_size = trees.norm(new)
-        return trees.add(total, new), new, new_size, new_size / size, depth + 1
+    def extend(s):
+        term = back(s.term)
+        total, size = trees.add(s.total, term), trees.norm(term)
+        halved = size <= s.mark_size / 2
+        grown = trees.norm(trees.subtract(total, s.mark)) / s.mark_size
+        return _Series(
+            total,
+            term,
+            size,
+            size / s.size,
+            jnp.where(halved, jnp.maximum(s.gain, grown), s.gain),
+            trees.where(halved, total, s.mark),
+            jnp.where(halved, size, s.mark_size),
+            s.depth + 1,
+        )
 
     size = trees.norm(first)
-    start = (first, first, size, jnp.full_like(size, jnp.inf), jnp.ones((), jnp.int32))
+    zero, one = jnp.zeros_like(size), jnp.ones((), jnp.int32)
+    start = _Series(first, first, size, jnp.full_like(size, jnp.inf), zero, first, size, one)
     end = jax.lax.while_loop(unfinished, extend, start)
-    return end[0], enough(end) | (end[2] == 0)
+    return Carried(end.total, enough(end) | (end.size == 0), end.depth)
 
 
 def _append(head: Info, tail: Info, size: Array, stop: Stop) -> Info:

@@ -1,0 +1,1 @@
+"""Whether `Auto` and `Truncated("auto")` keep their tolerance, and what that costs."""
