@@ -1,6 +1,7 @@
 """The certificate: a hypergradient with an estimate of its error, and, where possible, a bound."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -15,6 +16,7 @@ from unrolljax.core.solution import Solution
 from unrolljax.core.solver import Solver
 from unrolljax.core.status import Status, describe
 from unrolljax.core.stop import Stop
+from unrolljax.gradients.acceleration import step_on
 from unrolljax.gradients.bound import Constants, error_bound, relative_bound
 from unrolljax.gradients.correction import Corrected, correct
 from unrolljax.gradients.curvature import extreme_eigenvalues
@@ -55,7 +57,8 @@ class Certificate(eqx.Module):
     - `rate`: measured contraction of a step at the solution: the largest of forward and adjoint
       power ratio and the loop's own; that alone where the step cannot be differentiated.
     - `curvature`: least and largest Ritz value of a symmetric condition's Jacobian, else None.
-    - `steps`: iterations of the linear solves that the estimate took; `rounds`: corrections.
+    - `steps`: iterations of linear solves, and steps of the solver, that the estimate took.
+    - `rounds`: corrections.
     """
 
     value: Float[Array, ""]
@@ -99,7 +102,7 @@ def certify(
     stop: Stop | None = None,
     constants: Constants | None = None,
     tol: float | Array = 1e-2,
-    max_rounds: int = 5,
+    max_rounds: int = 8,
 ) -> Certificate:
     """Gradient of `outer(theta, x(theta))` with its relative error, estimated after the fact.
 
@@ -132,18 +135,11 @@ def certify(
 def _certify(outer, solver, problem_fn, theta, x0, gradient, stop, constants, tol, max_rounds):
     found = outer_gradient(outer, solver, problem_fn, theta, x0, gradient, stop)
     x = found.solution.value
-    linear = gradient if isinstance(gradient, Implicit) else Implicit()
-    linear = dataclasses.replace(linear, tol=tol, guess=None)
-    condition = condition_of(linear, solver, problem_fn, theta)
-
-    def identify(x):
-        problem = problem_fn(theta)
-        if solver.support(problem, x) is None:
-            return x
-        return solver.read(solver.step(problem, solver.init(problem, x)))
-
+    mode = gradient if isinstance(gradient, Implicit) else Implicit()
+    condition = condition_of(_loose(mode, tol, x), solver, problem_fn, theta)
     adjoint = tree_map(jnp.zeros_like, x) if found.adjoint is None else found.adjoint
-    end = correct(condition, outer, theta, x, adjoint, found.gradient, identify, max_rounds)
+    steps = functools.partial(step_on, solver, problem_fn(theta))
+    end = correct(condition, outer, theta, x, adjoint, found.gradient, steps, max_rounds)
     status = _status(found, end, tol)
     good = status == Status.CONVERGED
     singular = status == Status.SINGULAR
@@ -163,9 +159,19 @@ def _certify(outer, solver, problem_fn, theta, x0, gradient, stop, constants, to
         residual=trees.norm(condition.restrict(condition.residual(theta, x), theta, x)),
         rate=_rate(solver, problem_fn(theta), found.solution),
         curvature=_curvature(condition, theta, x),
-        steps=end.steps,
+        steps=end.cost,
         rounds=end.rounds,
     )
+
+
+def _loose(mode: Implicit, tol: Array, x: Unknown) -> Implicit:
+    """The mode with the tolerance of a correction, and no more iterations than can help.
+
+    No fallback: a system that one method does not solve is met again, better placed.
+    """
+    size = sum(leaf.size for leaf in tree_leaves(x))
+    few = min(mode.max_steps, 4 * size + 50)
+    return dataclasses.replace(mode, tol=tol, guess=None, max_steps=few)
 
 
 def _status(found: OuterGradient, end: Corrected, tol: Array) -> Int[Array, ""]:

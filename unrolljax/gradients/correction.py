@@ -5,6 +5,10 @@ loosely solved Newton step `A d = -F`, `x <- x + d`, and then refines the adjoin
 u`, `u <- u + e`, at the new point. Both right sides are what is left, so that each round lowers
 what it finds by the same factor. The distance to the gradient of the last round estimates the
 error of the first; the last two rounds together say whether that can be relied on.
+
+Far from the solution, or while the active set is wrong, a Newton step does not lower the
+condition. It is then not taken, and the next round begins with steps of the solver: twice as many
+each time.
 """
 
 from collections.abc import Callable
@@ -26,20 +30,25 @@ Unknown = PyTree[Array]
 SETTLED = 0.1
 """Share of the whole correction by which the last round may still have moved the gradient."""
 
-BENT = 0.1
-"""Relative change of dF/dx along a Newton step up to which the step is in its quadratic range."""
+LOWERED = 0.1
+"""Share of the condition that a Newton step may leave, and relative change of dF/dx along it."""
+
+FIRST_STEPS = 16
+"""Steps of the solver after the first Newton step that is not taken."""
 
 
 class Corrected(NamedTuple):
     """Where the corrections ended.
 
-    - `x`, `adjoint`, `gradient`: after the last round; `theta` without its other leaves.
-    - `distance`: norm of the way from the gradient that was corrected.
-    - `change`: norm of the last round's share of that way.
-    - `bend`: relative change of dF/dx along the last Newton step, `|(A(x + d) - A(x)) d| / |A d|`.
-      It falls with the step, unless dF/dx is singular at the solution.
+    - `x`, `adjoint`, `gradient`: after the last round.
+    - `distance`: norm of the way from the gradient that was corrected; `change`: of the last
+      round's share of it.
+    - `taken`: whether the last Newton step was taken.
+    - `bend`: relative change of dF/dx along it, `|(A(x + d) - A(x)) d| / |A d|`. It falls with the
+      step, unless dF/dx is singular at the solution.
     - `residual`: norm of the condition; `adjoint_residual`: norm of `w - A^T u`, and relative.
-    - `steps`: iterations of all linear solves; `rounds`: how many rounds.
+    - `steps`: of the solver in the next round.
+    - `cost`: iterations of all linear solves, and steps of the solver; `rounds`: how many rounds.
     """
 
     x: Unknown
@@ -47,11 +56,13 @@ class Corrected(NamedTuple):
     gradient: Theta
     distance: Float[Array, ""]
     change: Float[Array, ""]
+    taken: Bool[Array, ""]
     bend: Float[Array, ""]
     residual: Float[Array, ""]
     adjoint_residual: Float[Array, ""]
     relative_adjoint_residual: Float[Array, ""]
     steps: Int[Array, ""]
+    cost: Int[Array, ""]
     rounds: Int[Array, ""]
 
     @property
@@ -66,13 +77,13 @@ class Corrected(NamedTuple):
 
         Moves of the gradient below `eps ** 0.6` of it are rounding errors, which do not settle.
         """
-        solved = self.relative_adjoint_residual <= tol
         size = trees.norm(self.gradient)
         rounding = jnp.finfo(size.dtype).eps ** 0.6 * size
         settled = self.change <= jnp.maximum(SETTLED * self.distance, rounding)
-        status = jnp.where(settled, Status.CONVERGED, Status.UNCERTAIN)
-        status = jnp.where(self.bend <= BENT, status, Status.SINGULAR)
-        return jnp.where(solved, status, Status.ADJOINT_BREAKDOWN).astype(jnp.int32)
+        status = jnp.where(settled & self.taken, Status.CONVERGED, Status.UNCERTAIN)
+        status = jnp.where(self.bend <= LOWERED, status, Status.SINGULAR)
+        unsolved = self.taken & (self.relative_adjoint_residual > tol)
+        return jnp.where(unsolved, Status.ADJOINT_BREAKDOWN, status).astype(jnp.int32)
 
 
 def correct(
@@ -82,44 +93,51 @@ def correct(
     x: Unknown,
     adjoint: Unknown,
     gradient: Theta,
-    identify: Callable[[Unknown], Unknown],
+    step_on: Callable[[Unknown, Int[Array, ""]], Unknown],
     max_rounds: int,
 ) -> Corrected:
     """Correct twice, then until the gradient has settled, `max_rounds` times at most.
 
-    `gradient` may come from any mode, computed at x; `identify` is applied to x before each Newton
-    step, to find the active set. The tolerance is that of `condition.linear`.
+    `gradient` may come from any mode, computed at x. `step_on(x, steps)` takes steps of the solver;
+    one comes before every Newton step where the condition holds on a support, to find it. The
+    tolerance is that of `condition.linear`.
     """
     tol = jnp.asarray(condition.linear.tol)
+    least = jnp.asarray(int(condition.declares_support(theta, x)), jnp.int32)
 
     def go_on(now: Corrected) -> Bool[Array, ""]:
         unsettled = now.status(tol) != Status.CONVERGED
         return (now.rounds < 2) | (unsettled & (now.rounds < max_rounds))
 
     def advance(old: Corrected) -> Corrected:
-        x, residual, bend, newton_steps = _newton(condition, theta, identify(old.x))
-        refined = _refine(condition, outer, theta, x, old.adjoint)
-        adjoint, new, left, relative, adjoint_steps = refined
+        start = step_on(old.x, old.steps)
+        x, taken, bend, residual, newton_cost = _newton(condition, theta, start)
+        refined = _refine(condition, outer, theta, x, old.adjoint, taken)
+        adjoint, new, left, relative, adjoint_cost = refined
+        new = trees.where(taken, new, old.gradient)
+        more = jnp.maximum(FIRST_STEPS, 2 * old.steps)
         return Corrected(
             x, adjoint, new,
             distance=trees.norm(trees.subtract(new, gradient)),
             change=trees.norm(trees.subtract(new, old.gradient)),
+            taken=taken,
             bend=bend,
             residual=residual,
             adjoint_residual=left,
             relative_adjoint_residual=relative,
-            steps=old.steps + newton_steps + adjoint_steps,
+            steps=jnp.where(taken, least, more),
+            cost=old.cost + old.steps + newton_cost + adjoint_cost,
             rounds=old.rounds + 1,
         )  # fmt: skip
 
-    far = jnp.full((), jnp.inf, trees.norm(x).dtype)
-    none = jnp.zeros((), jnp.int32)
-    start = Corrected(x, adjoint, gradient, 0 * far, *[far] * 5, steps=none, rounds=none)
-    return jax.lax.while_loop(go_on, advance, start)
+    far, none = jnp.full((), jnp.inf, trees.norm(x).dtype), jnp.zeros((), jnp.int32)
+    never = jnp.zeros((), bool)
+    start = (x, adjoint, gradient, 0 * far, far, never, far, far, far, far, least, none, none)
+    return jax.lax.while_loop(go_on, advance, Corrected(*start))
 
 
 def _newton(condition: Condition, theta: Theta, x: Unknown):
-    """Where a Newton step leads, norm of the condition there, bend and iterations of the step."""
+    """Where a Newton step leads, whether it was taken, its bend, the residual there, iterations."""
 
     def residual(pairs):
         return condition.restrict(condition.in_real(theta, pairs, x), theta, x)
@@ -127,16 +145,25 @@ def _newton(condition: Condition, theta: Theta, x: Unknown):
     pairs = trees.real_pair(x)
     before, push = jax.linearize(residual, pairs)
     step, report = condition.solve(push, tree_map(jnp.negative, before), theta, x)
-    pairs = trees.add(pairs, step)
-    after, turned = jax.jvp(residual, (pairs,), (step,))
+    there = trees.add(pairs, step)
+    after, turned = jax.jvp(residual, (there,), (step,))
     straight = push(step)
     size = trees.norm(straight)
     bend = trees.norm(trees.subtract(turned, straight)) / jnp.where(size > 0, size, 1)
-    return trees.from_real_pair(pairs, x), trees.norm(after), bend, report.steps
+    sizes = trees.norm(before), trees.norm(after)
+    rounding = jnp.finfo(size.dtype).eps ** 0.6 * trees.norm(pairs)
+    lowered = (sizes[1] <= LOWERED * sizes[0]) & (bend <= LOWERED)
+    taken = lowered | (trees.norm(step) <= rounding)
+    pairs = trees.where(taken, there, pairs)
+    left = jnp.where(taken, sizes[1], sizes[0])
+    return trees.from_real_pair(pairs, x), taken, bend, left, report.steps
 
 
-def _refine(condition: Condition, outer: Callable, theta: Theta, x: Unknown, adjoint: Unknown):
-    """Adjoint and gradient at x, norm of the adjoint's residual, relative too, and iterations."""
+def _refine(condition: Condition, outer: Callable, theta, x, adjoint, wanted: Bool[Array, ""]):
+    """Adjoint and gradient at x, the adjoint's residual, relative too, and iterations.
+
+    Where it is not `wanted` the adjoint stays, at no cost.
+    """
     numbers, rest = eqx.partition(theta, eqx.is_inexact_array)
 
     def value(numbers, pairs):
@@ -154,7 +181,8 @@ def _refine(condition: Condition, outer: Callable, theta: Theta, x: Unknown, adj
         return condition.restrict(pull(u)[1], theta, x)
 
     u = condition.restrict(trees.real_pair(adjoint), theta, x)
-    more, report = condition.solve(transposed, trees.subtract(w, transposed(u)), theta, x)
+    left = trees.scale(wanted, trees.subtract(w, transposed(u)))
+    more, report = condition.solve(transposed, left, theta, x)
     u = trees.add(u, more)
     left, size = trees.norm(trees.subtract(w, transposed(u))), trees.norm(w)
     gradient = trees.subtract(direct, pull(u)[0])

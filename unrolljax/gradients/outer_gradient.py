@@ -70,6 +70,19 @@ def outer_gradient(
     return OuterGradient(found, slope, solution, None, None)
 
 
+def with_gradient(value: Float[Array, ""], gradient: Theta, theta: Theta) -> Float[Array, ""]:
+    """`value`, whose derivative in theta is `gradient`: for losses that know their own gradient.
+
+    It lets a loop that calls `jax.grad` use a hypergradient that carries more than a number: warm
+    starts, or the estimate of its error. No second derivative; NaN where the gradient is NaN.
+    """
+    value, gradient = trees.stop_gradient((value, gradient))
+    numbers = eqx.filter(theta, eqx.is_inexact_array)
+    moved = trees.subtract(numbers, trees.stop_gradient(numbers))
+    products = tree_map(lambda g, d: jnp.sum(jnp.real(g * d)), gradient, moved)
+    return value + jnp.sum(jnp.stack(jax.tree.leaves(products))).astype(value.dtype)
+
+
 def condition_of(mode: Implicit, solver: Solver, problem_fn: ProblemOf, theta: Theta) -> Condition:
     """The solver's condition as a function of theta."""
     structure = solver.structure(problem_fn(theta))

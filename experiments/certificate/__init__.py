@@ -1,0 +1,1 @@
+"""Estimated against true errors of hypergradients: `python -m experiments.certificate`."""
