@@ -11,21 +11,26 @@ WITHIN = 0.95
 COST = 1.5
 """Median cost over the cheapest fixed choice in hindsight, in products of the whole gradient."""
 
+SHARES = (25, 50, 75)
+"""Percentiles of the ratios of cost that are shown."""
+
 
 def table(rows: list[Row]) -> str:
     """One line for each kind of map and one for all."""
     header = (
         f"{'':11} cases | truncated auto: within warned  silent | auto: within warned  silent"
-        " | whole/best  backward/best | truncated implicit"
+        f" | {'whole / best':>15} {'whole / ideal':>15} {'backward / best':>15}"
+        f" {'backward / ideal':>16} | truncated implicit"
     )
     kinds = list(dict.fromkeys(row.kind for row in rows))
     lines = [_line(kind, [row for row in rows if row.kind == kind]) for kind in kinds]
     return "\n".join([header, "-" * len(header), *lines, _line("all", rows)])
 
 
-def ratios(rows: list[Row], of: Callable[[Outcome], int]) -> np.ndarray:
-    """Cost of Auto over the best fixed choice, where one was good enough."""
-    return np.asarray([of(row.auto) / of(row.best) for row in rows if row.best is not None])
+def ratios(rows: list[Row], against: str, of: Callable[[Outcome], int]) -> np.ndarray:
+    """Cost of Auto over that of the "best" or "ideal" fixed choice, where one was good enough."""
+    pairs = [(row.auto, getattr(row, against)) for row in rows]
+    return np.asarray([of(auto) / of(other) for auto, other in pairs if other is not None])
 
 
 def summary(rows: list[Row]) -> dict[str, float]:
@@ -41,11 +46,11 @@ def summary(rows: list[Row]) -> dict[str, float]:
             f"{name}_silent": float(np.mean(trusted & ~good)),
             f"{name}_worst_trusted": max((o.error for o in outcomes if o.trusted), default=0.0),
         }
-    for name, of in (("whole", lambda o: o.whole), ("backward", lambda o: o.products)):
-        for share, ratio in zip(
-            (25, 50, 75), np.percentile(ratios(rows, of), (25, 50, 75)), strict=True
-        ):
-            found[f"{name}_ratio_{share}"] = float(ratio)
+    for against in ("best", "ideal"):
+        for cost, of in (("whole", lambda o: o.whole), ("backward", lambda o: o.products)):
+            quartiles = np.percentile(ratios(rows, against, of), SHARES)
+            for share, ratio in zip(SHARES, quartiles, strict=True):
+                found[f"{cost}_over_{against}_{share}"] = float(ratio)
     return found
 
 
@@ -58,9 +63,9 @@ def missed(rows: list[Row]) -> list[str]:
         for name in ("auto", "truncated")
         if 1 - found[f"{name}_silent"] < WITHIN
     ]
-    if not found["whole_ratio_50"] <= COST:
+    if not found["whole_over_best_50"] <= COST:
         misses.append(
-            f"auto: median cost {found['whole_ratio_50']:.2f} times that of the best fixed choice "
+            f"auto: median cost {found['whole_over_best_50']:.2f} times that of the best fixed choice "
             f"(target {COST})"
         )
     return misses
@@ -73,11 +78,12 @@ def _line(name: str, rows: list[Row]) -> str:
         parts = (found[f"{mode}_{part}"] for part in ("within", "warned", "silent"))
         return " ".join(f"{part:7.1%}" for part in parts)
 
-    def quartiles(cost):
-        return "/".join(f"{found[f'{cost}_ratio_{share}']:.2f}" for share in (25, 50, 75))
+    def quartiles(cost, against):
+        return "/".join(f"{found[f'{cost}_over_{against}_{share}']:.2f}" for share in SHARES)
 
+    costs = [quartiles(c, a) for c in ("whole", "backward") for a in ("best", "ideal")]
     picked = sum(row.picked == "truncated" for row in rows)
     return (
         f"{name:11} {len(rows):5} | {shares('truncated'):>31} | {shares('auto'):>23}"
-        f" | {quartiles('whole')} {quartiles('backward')} | {picked:9} {len(rows) - picked:8}"
+        f" | {' '.join(f'{cost:>15}' for cost in costs)}  | {picked:9} {len(rows) - picked:8}"
     )

@@ -18,6 +18,7 @@ MODES = {
     "unroll": uj.Unroll(),
     "truncated": uj.Truncated(tol=1e-10),
     "neumann": uj.Neumann(terms=4000),
+    "auto": uj.Auto(tol=1e-10),
 }
 
 BUILDS = [
@@ -56,7 +57,8 @@ def test_every_mode_agrees_with_differences(build, case):
         for d in DIRECTIONS
     ]
     supported = build.make().differentiable_step
-    modes = {k: m for k, m in MODES.items() if supported or k.startswith("implicit")}
+    needs_no_step = ("implicit", "implicit both", "auto")
+    modes = {k: m for k, m in MODES.items() if supported or k in needs_no_step}
 
     @jax.jit
     def gradients(theta):

@@ -14,6 +14,9 @@ from unrolljax.gradients.linear import DENSE_SIZE, LinearSolve
 SAFETY = 1.5
 """By how much an estimated error is raised before it is trusted."""
 
+FIRST_SAFETY = 10.0
+"""The same while the inverse is known from its effect on the right-hand side alone."""
+
 STAGES = 8
 """Solves of one system at most; each one after the second only mends a wrong estimate."""
 
@@ -73,7 +76,8 @@ class RefinedSolve(LinearSolve):
             u = stage.u + d
             r = b - matvec(u)
             gain = jnp.maximum(stage.gain, trees.norm(d) / left)
-            error = SAFETY * gain * trees.norm(r) / trees.norm(u)
+            safety = jnp.where(stage.number == 0, FIRST_SAFETY, SAFETY)
+            error = safety * gain * trees.norm(r) / trees.norm(u)
             return _Stage(
                 u, r, gain, self._judged(stage, report, r, error, b, structure), stage.number + 1
             )
