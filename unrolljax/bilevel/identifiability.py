@@ -95,7 +95,7 @@ def _report(fit: Fit, points: int, threshold: Array) -> Identifiability:
     margin = half_width * deviations
     curves = None
     if points:
-        max_steps, tol = jnp.asarray(50, jnp.int32), jnp.finfo(v.dtype).eps ** 0.5
+        max_steps, tol = jnp.asarray(50, jnp.int32), default_threshold(v.dtype)
         curves = profiles(
             problem, v, found._replace(covariance=covariance), half_width, points, max_steps, tol
         )

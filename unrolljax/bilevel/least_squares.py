@@ -167,19 +167,18 @@ def _fit(
     found = laplace(still, best.v, default_threshold(best.v.dtype))
     converged = best.status == Status.CONVERGED
     covariance = jnp.where(converged, found.covariance, jnp.nan)
-    results = (
-        still.parameters(best.v),
-        best.status,
-        best.cost,
-        best.steps,
-        best.relative_step,
-        covariance,
-        still.parameters(jnp.sqrt(jnp.diagonal(covariance))),
-        tree_map(lambda held: held > 0, still.parameters(found.on_bound.astype(v.dtype))),
-        starts,
-    )
-    theta, status, cost, *rest = refuse_derivative(results, problem)
-    return Fit(theta, status, cost, *rest, problem)
+    results = {
+        "theta": still.parameters(best.v),
+        "status": best.status,
+        "cost": best.cost,
+        "steps": best.steps,
+        "relative_step": best.relative_step,
+        "covariance": covariance,
+        "deviation": still.parameters(jnp.sqrt(jnp.diagonal(covariance))),
+        "on_bound": tree_map(lambda on: on > 0, still.parameters(found.on_bound.astype(v.dtype))),
+        "starts": starts,
+    }
+    return Fit(**refuse_derivative(results, problem), problem=problem)
 
 
 def _as_loss(loss: Loss | None, dtype: jnp.dtype) -> Loss:

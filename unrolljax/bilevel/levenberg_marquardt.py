@@ -89,11 +89,12 @@ def _advance(problem: Calibration, box: Box, tol: Array, state: _State) -> _Stat
     step = box_step(state.model, state.v, box, scale, state.radius)
     trial = state.v + step.move + bend(problem, state.model, state.v, step, scale)
     trial = box.clip(trial)
-    gain = _gain(state.model, state.v, step.move, problem.cost(trial))
+    decrease = _Decrease.of(state.model, state.v, step.move, problem.cost(trial))
     here = (state.v, state.model)
-    lower = gain > SUFFICIENT_GAIN
+    lower = decrease.gain > SUFFICIENT_GAIN
     there = jax.lax.cond(lower, lambda: (trial, problem.linearise(trial)), lambda: here)
-    taken = lower & _finite(there[1])
+    gain = decrease.refined(state.model, there[1], trial - state.v)
+    taken = lower & (gain > SUFFICIENT_GAIN) & _finite(there[1])
     v, model = trees.where(taken, there, here)
     length = trees.norm(scale * step.move)
     radius = _next_radius(state.radius, length, jnp.where(taken, gain, -jnp.inf))
@@ -114,16 +115,41 @@ def _judge(
     return jnp.where(jnp.any(lost), Status.DIVERGED, status).astype(jnp.int32), relative_step
 
 
-def _gain(model: Linearisation, v: Array, move: Array, cost: Array) -> Float[Array, ""]:
-    """Actual over predicted decrease; one where both are below rounding (Conn et al. 2000, 17.4).
+class _Decrease(NamedTuple):
+    """What a step gains: the predicted decrease, the actual one over it, and what rounding hides.
 
-    Rounding is that of numbers of `_size`, whose differences the residuals may be.
+    Rounding is that of numbers of `_size`, whose differences the residuals may be. The gain is one
+    where both decreases are below it (Conn et al. 2000, 17.4).
     """
-    response = model.triangle @ move
-    predicted = -response @ (model.rotated + response / 2)
-    rounding = 10 * jnp.finfo(cost.dtype).eps * jnp.sqrt(2 * model.cost) * _size(model, v)
-    ratio = (model.cost - cost + rounding) / (predicted + rounding)
-    return jnp.where(predicted >= 0, ratio, -jnp.inf)
+
+    predicted: Float[Array, ""]
+    gain: Float[Array, ""]
+    rounding: Float[Array, ""]
+
+    @classmethod
+    def of(cls, model: Linearisation, v: Array, move: Array, cost: Array) -> "_Decrease":
+        """From the cost at the trial."""
+        response = model.triangle @ move
+        predicted = -response @ (model.rotated + response / 2)
+        rounding = 10 * jnp.finfo(cost.dtype).eps * jnp.sqrt(2 * model.cost) * _size(model, v)
+        ratio = (model.cost - cost + rounding) / (predicted + rounding)
+        return cls(predicted, jnp.where(predicted >= 0, ratio, -jnp.inf), rounding)
+
+    def refined(
+        self, before: Linearisation, after: Linearisation, moved: Array
+    ) -> Float[Array, ""]:
+        """The gain; from the gradients at both ends where rounding hides it in the costs.
+
+        Else steps that overshoot would be taken once the costs are alike, and a fit with large
+        residuals would circle its minimum (Hager & Zhang 2005, section 4).
+        """
+        slopes = _gradient(before) + _gradient(after)
+        by_slopes = -(slopes @ moved) / 2 / _nonzero(self.predicted)
+        return jnp.where(self.predicted > 100 * self.rounding, self.gain, by_slopes)
+
+
+def _gradient(model: Linearisation) -> Float[Array, " n"]:
+    return model.triangle.T @ model.rotated
 
 
 def _next_radius(radius: Array, length: Array, gain: Array) -> Float[Array, ""]:
