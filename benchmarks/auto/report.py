@@ -64,10 +64,8 @@ def missed(rows: list[Row]) -> list[str]:
         if 1 - found[f"{name}_silent"] < WITHIN
     ]
     if not found["whole_over_best_50"] <= COST:
-        misses.append(
-            f"auto: median cost {found['whole_over_best_50']:.2f} times that of the best fixed choice "
-            f"(target {COST})"
-        )
+        ratio = f"{found['whole_over_best_50']:.2f}"
+        misses.append(f"auto: median cost {ratio} times the best fixed choice's (target {COST})")
     return misses
 
 

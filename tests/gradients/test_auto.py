@@ -10,7 +10,8 @@ from benchmarks.auto.contractions import KINDS, contractions, matrix
 from benchmarks.auto.measure import SOLVER, arrays, measure
 from benchmarks.auto.report import missed, summary
 from unrolljax.gradients.auto import Auto
-from unrolljax.gradients.decision import Decision, decide
+from unrolljax.gradients.decision import decide
+from unrolljax.gradients.linear import LinearSolve
 from unrolljax.gradients.refine import RefinedSolve
 from unrolljax.lab.compilations import counted
 
@@ -227,9 +228,10 @@ def test_the_refined_solve_bounds_the_error_where_the_residual_does_not():
     expected = np.linalg.solve(a, b)
     matvec = jnp.asarray(a).__matmul__
     refined, report = RefinedSolve(tol=1e-2, rate=0.999)(matvec, jnp.asarray(b), uj.Structure())
-    plain, _ = uj.gradients.linear.LinearSolve(tol=1e-2)(matvec, jnp.asarray(b), uj.Structure())
+    plain, _ = LinearSolve(tol=1e-2)(matvec, jnp.asarray(b), uj.Structure())
     assert relative_error(plain, expected) > 1e-2
-    assert relative_error(refined, expected) <= min(1e-2, float(report.error))
+    error = float(report.error)  # pyright: ignore[reportAttributeAccessIssue]
+    assert relative_error(refined, expected) <= min(1e-2, error)
     assert int(report.status) == uj.Status.CONVERGED
 
 
