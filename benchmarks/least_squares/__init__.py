@@ -1,0 +1,1 @@
+"""Calibration: certified problems, coverage of intervals, and speed against peers."""
