@@ -109,7 +109,7 @@ def test_nist_optimum_is_scipys(problem):
         ({"amplitude": None, "rate": 0.0, "offset": 0.6}, None),
         (0.1, {"amplitude": 1.9, "rate": 0.5, "offset": np.inf}),
         (-10.0, {"amplitude": 1.5, "rate": 0.7, "offset": 10.0}),
-        ({"amplitude": 1.0, "rate": -1.0, "offset": -1.0}, 1.0),
+        ({"amplitude": 0.9, "rate": -1.0, "offset": -1.0}, 1.0),
     ],
 )
 def test_bounds_reach_scipys_optimum(lower, upper):
@@ -350,7 +350,7 @@ def test_residuals_that_fall_for_ever_have_no_minimiser():
     fit = bilevel.least_squares(falling, 1.0, args=(1.0 + X,), max_steps=60)
     assert fit.status == uj.Status.MAX_STEPS
     assert np.isnan(fit.deviation)
-    far = bilevel.least_squares(falling, 1.0, args=(1.0 + X,), max_steps=100_000)
+    far = bilevel.least_squares(falling, 1.0, args=(1.0 + X,), max_steps=5000)
     assert far.status in (uj.Status.DIVERGED, uj.Status.MAX_STEPS)
 
 

@@ -17,6 +17,9 @@ from unrolljax.core import trees
 RADIUS_SLACK = 1.1
 """A step may be this much longer than the radius, which saves work on the damping (Moré)."""
 
+MOST_TRIALS = 50
+"""Newton steps for the damping; a few do unless numbers underflow."""
+
 PROBE = 0.1
 """Where along a step, as a fraction, its curvature is measured."""
 
@@ -80,14 +83,19 @@ def damped_step(
     def length(damping):
         return trees.norm(target / (factors.squares + damping))
 
-    def newton(damping):
+    def too_long(carry):
+        damping, tried = carry
+        return (length(damping) > RADIUS_SLACK * radius) & (tried < MOST_TRIALS)
+
+    def newton(carry):
+        damping, tried = carry
         step = target / (factors.squares + damping)
         slope = step @ (step / (factors.squares + damping))
-        return damping + length(damping) ** 2 / slope * (length(damping) / radius - 1)
+        longer = length(damping) ** 2 / slope * (length(damping) / radius - 1)
+        return damping + longer, tried + 1
 
-    damping = jax.lax.while_loop(
-        lambda damping: length(damping) > RADIUS_SLACK * radius, newton, jnp.zeros_like(radius)
-    )
+    start = (jnp.zeros_like(radius), jnp.zeros((), jnp.int32))
+    damping = jax.lax.while_loop(too_long, newton, start)[0]
     return _solve(factors, target, damping), damping
 
 
