@@ -45,7 +45,7 @@ def rows(problem: nist.Problem) -> list[Row]:
         other = least_squares(
             lambda b: np.asarray(function(b)),
             start,
-            jac=lambda b: np.asarray(jacobian(b)),
+            jac=lambda b: np.asarray(jacobian(b)),  # pyright: ignore
             x_scale="jac",
             max_nfev=2000,
             xtol=1e-15,

@@ -69,7 +69,7 @@ def timings(repetitions: int) -> list[Timing]:
 def _ours(x, y, starts) -> Callable[[], np.ndarray]:
     def run():
         fit = bilevel.least_squares(residuals, starts[0], args=(x, y), starts=starts[1:])
-        return np.asarray(fit.starts.cost)
+        return np.asarray(fit.starts.cost)  # pyright: ignore
 
     return run
 
@@ -82,7 +82,7 @@ def _scipy(x, y, starts) -> Callable[[], np.ndarray]:
         found = least_squares(
             lambda b: np.asarray(function(b, x, y)),
             start,
-            jac=lambda b: np.asarray(jacobian(b, x, y)),
+            jac=lambda b: np.asarray(jacobian(b, x, y)),  # pyright: ignore
             method="lm",
             x_scale="jac",
             xtol=1e-10,
