@@ -29,13 +29,15 @@ MODES = {
 class Case(NamedTuple):
     """One certificate and the truth.
 
-    - `steps`: inner steps and adjoint iterations; `estimate_steps`: iterations of the estimate.
+    - `solved`: whether the solve and its adjoint gave a gradient at all.
+    - `steps`: inner steps and adjoint iterations; `estimate_steps`: those of the estimate.
     """
 
     system: str
     solver: str
     mode: str
     tol: float
+    solved: bool
     status: str
     error: float
     estimate: float
@@ -45,8 +47,13 @@ class Case(NamedTuple):
 
     @property
     def counts(self) -> bool:
-        """Whether there is a gradient whose true error is in the range of interest."""
-        return SMALLEST <= self.error <= LARGEST
+        """Whether there is a gradient, its true error in the range of interest or not estimated."""
+        return self.solved and (self.flagged or SMALLEST <= self.error <= LARGEST)
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the estimate says that it cannot be relied on."""
+        return self.status != "CONVERGED"
 
     @property
     def ratio(self) -> float:
@@ -113,12 +120,14 @@ def certified(
     )
     error = np.linalg.norm(np.asarray(found.gradient) - exact) / np.linalg.norm(exact)
     adjoint_steps = 0 if found.linear is None else int(found.linear.steps)
+    status = uj.Status(int(found.status))
     return Case(
         system.name,
         name,
         mode,
         float("nan") if stop.tol is None else float(stop.tol),
-        uj.Status(int(found.status)).name,
+        bool(np.isfinite(error)) or status == uj.Status.SINGULAR,
+        status.name,
         float(error),
         float(found.error),
         None if found.bound is None else float(found.bound),
@@ -137,9 +146,9 @@ def summarise(cases: Sequence[Case]) -> dict[str, float | int]:
         "cases": len(counted),
         "share within [0.5, 2]": float(np.mean((ratios >= 0.5) & (ratios <= 2))),
         "share within [0.1, 10]": float(np.mean((ratios >= 0.1) & (ratios <= 10))),
-        "flagged, not estimated": sum(case.status != "CONVERGED" for case in counted),
+        "flagged, not estimated": sum(case.flagged for case in counted),
         "bounds": len(bounds),
         "bounds violated": sum(case.bound < case.error for case in bounds),  # pyright: ignore
         "iterations of the estimate over the gradient's, median": float(np.median(cost)),
-        "no gradient (failed solves)": sum(not np.isfinite(case.error) for case in cases),
+        "no gradient (failed solves)": sum(not case.solved for case in cases),
     }

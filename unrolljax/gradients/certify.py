@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,15 +12,14 @@ from jaxtyping import Array, Float, Int
 
 from unrolljax.core import trees
 from unrolljax.core.solution import Solution
-from unrolljax.core.solver import Solver
+from unrolljax.core.solver import Problem, Solver
 from unrolljax.core.status import Status, describe
 from unrolljax.core.stop import Stop
-from unrolljax.gradients.acceleration import step_on
 from unrolljax.gradients.bound import Constants, error_bound, relative_bound
 from unrolljax.gradients.correction import Corrected, correct
 from unrolljax.gradients.curvature import extreme_eigenvalues
 from unrolljax.gradients.implicit import Implicit
-from unrolljax.gradients.linear import LinearReport
+from unrolljax.gradients.linear import LinearReport, LinearSolve
 from unrolljax.gradients.mode import GradientMode
 from unrolljax.gradients.outer_gradient import (
     Outer,
@@ -34,6 +32,7 @@ from unrolljax.gradients.outer_gradient import (
 )
 from unrolljax.gradients.rate import estimate_rate
 from unrolljax.gradients.series import split
+from unrolljax.gradients.stepping import step_on
 from unrolljax.gradients.theorem import Condition
 
 PRODUCTS = 10
@@ -102,7 +101,7 @@ def certify(
     stop: Stop | None = None,
     constants: Constants | None = None,
     tol: float | Array = 1e-2,
-    max_rounds: int = 8,
+    max_rounds: int = 10,
 ) -> Certificate:
     """Gradient of `outer(theta, x(theta))` with its relative error, estimated after the fact.
 
@@ -136,10 +135,10 @@ def _certify(outer, solver, problem_fn, theta, x0, gradient, stop, constants, to
     found = outer_gradient(outer, solver, problem_fn, theta, x0, gradient, stop)
     x = found.solution.value
     mode = gradient if isinstance(gradient, Implicit) else Implicit()
-    condition = condition_of(_loose(mode, tol, x), solver, problem_fn, theta)
+    condition = _loosely(condition_of(mode, solver, problem_fn, theta), theta, x, tol)
     adjoint = tree_map(jnp.zeros_like, x) if found.adjoint is None else found.adjoint
-    steps = functools.partial(step_on, solver, problem_fn(theta))
-    end = correct(condition, outer, theta, x, adjoint, found.gradient, steps, max_rounds)
+    step = functools.partial(step_on, solver, problem_fn(theta))
+    end = correct(condition, outer, theta, x, adjoint, found.gradient, step, max_rounds)
     status = _status(found, end, tol)
     good = status == Status.CONVERGED
     singular = status == Status.SINGULAR
@@ -164,14 +163,16 @@ def _certify(outer, solver, problem_fn, theta, x0, gradient, stop, constants, to
     )
 
 
-def _loose(mode: Implicit, tol: Array, x: Unknown) -> Implicit:
-    """The mode with the tolerance of a correction, and no more iterations than can help.
+def _loosely(condition: Condition, theta: Theta, x: Unknown, tol: Array) -> Condition:
+    """The condition, its linear systems solved to `tol` in no more iterations than can help.
 
-    No fallback: a system that one method does not solve is met again, better placed.
+    Without a fallback for conjugate gradients: what they do not solve is met again, better placed.
     """
     size = sum(leaf.size for leaf in tree_leaves(x))
-    few = min(mode.max_steps, 4 * size + 50)
-    return dataclasses.replace(mode, tol=tol, guess=None, max_steps=few)
+    few = min(condition.linear.max_steps, 4 * size + 50)
+    definite = condition.structure.positive_definite or condition.declares_support(theta, x)
+    linear = LinearSolve(condition.linear.methods, tol, few, fallback=not definite)
+    return dataclasses.replace(condition, linear=linear, guess=None)
 
 
 def _status(found: OuterGradient, end: Corrected, tol: Array) -> Int[Array, ""]:
@@ -194,7 +195,7 @@ def _bound(constants: Constants, end: Corrected) -> Float[Array, ""]:
     return jnp.where(jnp.isnan(bound), jnp.inf, bound)
 
 
-def _rate(solver: Solver, problem: Any, solution: Solution) -> Float[Array, ""]:
+def _rate(solver: Solver, problem: Problem, solution: Solution) -> Float[Array, ""]:
     if not solver.differentiable_step:
         return solution.info.rate
     state = split(solution.state)

@@ -8,7 +8,7 @@ error of the first; the last two rounds together say whether that can be relied 
 
 Far from the solution, or while the active set is wrong, a Newton step does not lower the
 condition. It is then not taken, and the next round begins with steps of the solver: twice as many
-each time.
+each time, with extrapolation every other time.
 """
 
 from collections.abc import Callable
@@ -93,14 +93,14 @@ def correct(
     x: Unknown,
     adjoint: Unknown,
     gradient: Theta,
-    step_on: Callable[[Unknown, Int[Array, ""]], Unknown],
+    step_on: Callable[[Unknown, Int[Array, ""], Bool[Array, ""]], Unknown],
     max_rounds: int,
 ) -> Corrected:
     """Correct twice, then until the gradient has settled, `max_rounds` times at most.
 
-    `gradient` may come from any mode, computed at x. `step_on(x, steps)` takes steps of the solver;
-    one comes before every Newton step where the condition holds on a support, to find it. The
-    tolerance is that of `condition.linear`.
+    `gradient` may come from any mode, computed at x. `step_on(x, steps, extrapolated)` takes steps
+    of the solver; one comes before every Newton step where the condition holds on a support, to
+    find it. The tolerance is that of `condition.linear`.
     """
     tol = jnp.asarray(condition.linear.tol)
     least = jnp.asarray(int(condition.declares_support(theta, x)), jnp.int32)
@@ -110,7 +110,7 @@ def correct(
         return (now.rounds < 2) | (unsettled & (now.rounds < max_rounds))
 
     def advance(old: Corrected) -> Corrected:
-        start = step_on(old.x, old.steps)
+        start = step_on(old.x, old.steps, old.rounds % 2 == 0)
         x, taken, bend, residual, newton_cost = _newton(condition, theta, start)
         refined = _refine(condition, outer, theta, x, old.adjoint, taken)
         adjoint, new, left, relative, adjoint_cost = refined

@@ -47,11 +47,13 @@ class LinearSolve(eqx.Module):
       together: ask for it by name, for example ("bicgstab", "gmres", "normal_cg").
     - `tol`: relative residual to reach; None is `eps ** 0.6` (4e-10 in float64, 7e-5 in float32).
     - `max_steps`: static; iterations of each method at most.
+    - `fallback`: static; whether any method but the first is tried.
     """
 
     methods: tuple[str, ...] = eqx.field(default=(), static=True)
     tol: float | Array | None = None
     max_steps: int = eqx.field(default=1000, static=True)
+    fallback: bool = eqx.field(default=True, static=True)
 
     def __call__(
         self,
@@ -85,6 +87,7 @@ class LinearSolve(eqx.Module):
         unit, guess = b / divisor, None if guess is None else guess / divisor
         tol = self._tolerance(b.dtype)
         chain = self.methods or _chain(unit, structure)
+        chain = chain if self.fallback else chain[:1]
 
         def attempt(method, unit, start):
             u, steps = _solve_by(method, matvec, unit, tol, self.max_steps, preconditioner, start)

@@ -198,7 +198,7 @@ class _Poisoning(LinearSolve):
 
 
 def _poisoning(linear: LinearSolve) -> LinearSolve:
-    return _Poisoning(linear.methods, linear.tol, linear.max_steps)
+    return _Poisoning(linear.methods, linear.tol, linear.max_steps, linear.fallback)
 
 
 def no_cotangent(tree: PyTree) -> PyTree:
