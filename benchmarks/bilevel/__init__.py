@@ -1,0 +1,1 @@
+"""Outer optimisation: warm starts, peers on the same problem, gradient errors at known spectra."""
