@@ -1,0 +1,1 @@
+"""Elastic-net and feature weights by hypergradients: `python -m experiments.hyperparameter`."""

@@ -1,0 +1,140 @@
+"""Learn elastic-net weights, and a weight of each input, by hypergradients of a cross-validation.
+
+The folds of a cross-validation are the problems of a batch; each starts from its last solution and
+its last adjoint. At the end: scikit-learn's grid search on the same folds.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool
+from pydantic import Field
+
+import unrolljax as uj
+from experiments.hyperparameter.baseline import grid_search
+from experiments.hyperparameter.data import Task, load
+from experiments.hyperparameter.figure import draw
+from experiments.hyperparameter.problem import Data, Model, Penalties, Training, Validation
+from unrolljax import bilevel, lab
+from unrolljax.lab import metrics
+
+
+class Stop(lab.Section):
+    """When a solve stops."""
+
+    max_steps: int = Field(ge=1)
+    tol: float = Field(gt=0)
+
+
+class Config(lab.Config):
+    """What may be set; configs/hyperparameter.yaml explains it."""
+
+    task: Task
+    degree: int = Field(ge=1)
+    folds: int = Field(ge=2)
+    test_share: float = Field(gt=0, lt=1)
+    first_l1: float = Field(gt=0)
+    first_l2: float = Field(gt=0)
+    prior: float = Field(ge=0)
+    certified: bool
+    grid: int = Field(ge=2)
+    stop: Stop
+
+
+def build(config: Config) -> lab.Experiment:
+    """The loss is the mean validation loss of the folds."""
+    gradient = config.gradient.build()
+    table = load(config.task, config.degree, config.folds, config.test_share, config.seed)
+    classify = config.task == "breast_cancer"
+    powers = jnp.asarray(table.powers * 1.0)
+    data = Data(jnp.asarray(table.A), jnp.asarray(table.y), powers, classify)
+    curvature = np.linalg.norm(np.c_[table.A, np.ones(len(table.y))][table.fold >= 0], 2) ** 2
+    curvature /= np.sum(table.fold >= 0) * (1 - 1 / config.folds) * (4 if classify else 1)
+    solver = uj.solvers.ProximalGradient(1 / float(curvature), accelerated=True)
+    stop = uj.Stop(config.stop.max_steps, config.stop.tol)
+    folds = jnp.asarray(table.fold[None] == np.arange(config.folds)[:, None])
+    seen = jnp.asarray(table.fold >= 0)
+
+    def zero(validated: Bool[Array, " samples"]) -> Model:
+        del validated
+        return Model(jnp.zeros((), data.y.dtype), jnp.zeros(data.A.shape[1], data.A.dtype))
+
+    def start(batch: Bool[Array, "folds samples"]) -> tuple[Model, Model]:
+        return jax.vmap(zero)(batch), jax.vmap(zero)(batch)
+
+    def loss(
+        penalties: Penalties, data: Data, batch: Array, carry: tuple[Model, Model]
+    ) -> lab.Outcome:
+        still = jax.lax.stop_gradient(penalties)
+
+        def of_fold(validated: Array, x0: Model, adjoint: Model) -> bilevel.Hypergradient:
+            outer = Validation(data, validated, jnp.asarray(config.prior, data.y.dtype))
+            training = Training(data, seen & ~validated)
+            return bilevel.hypergradient(
+                outer, solver, training, still, x0, stop=stop, gradient=gradient,
+                adjoint=adjoint if isinstance(gradient, uj.Implicit) else None,
+                certified=config.certified,
+            )  # fmt: skip
+
+        found = jax.vmap(of_fold)(batch, *carry)
+        value, slope = jax.tree.map(lambda v: jnp.mean(v, axis=0), (found.value, found.gradient))
+        plain = value - config.prior * jnp.sum(still.inputs**2) / 2
+        numbers = {
+            "validation loss": plain,
+            "inner steps": jnp.mean(found.report.steps.astype(value.dtype)),
+            "adjoint steps": jnp.mean(found.report.adjoint_steps.astype(value.dtype)),
+        }
+        if found.report.error is not None:
+            numbers["estimated error"] = jnp.mean(found.report.error)
+        adjoint = carry[1] if found.adjoint is None else found.adjoint
+        carry = (found.solution.value, adjoint)
+        total = uj.with_gradient(value, slope, penalties)
+        return lab.Outcome(total, found.report.status, numbers, carry)
+
+    def fit(penalties: Penalties) -> Model:
+        problem = Training(data, seen)(penalties)
+        tight = uj.Stop(20 * config.stop.max_steps, config.stop.tol)
+        solution = uj.solve(solver, problem, zero(seen), gradient=uj.Detach(), stop=tight)
+        return solution.raise_if_failed().value
+
+    def scores(model: Model) -> dict[str, float]:
+        predicted = data.A @ model.weights + model.intercept
+        wrong = jnp.sign(predicted) != data.y if classify else (predicted - data.y) ** 2
+        name = "test error rate" if classify else "test mean squared error"
+        return {
+            "test loss": float(data.loss(model, ~seen)),
+            name: float(jnp.mean(wrong, where=~seen)),
+            "features": int(jnp.sum(model.weights != 0)),
+        }
+
+    def finish(penalties: Penalties, folder: Path) -> dict[str, Any]:
+        search = grid_search(table, classify, config.grid)
+        models = {
+            "first penalties": fit(first),
+            "hypergradients": fit(penalties),
+            "grid search": Model(jnp.asarray(search.intercept), jnp.asarray(search.weights)),
+        }
+        rows = {name: scores(model) for name, model in models.items()}
+        lines = [line for line in metrics.read(folder / "metrics.jsonl") if "loss" in line]
+        draw(folder / "figure.png", penalties, lines, search.validation)
+        rows["hypergradients"]["validation loss"] = lines[-1]["validation loss"]
+        rows["grid search"] |= {"validation loss": search.validation, "fits": search.fits}
+        return {
+            config.task: rows,
+            "l1": float(jnp.exp(penalties.l1)),
+            "l2": float(jnp.exp(penalties.l2)),
+        }
+
+    l1, l2 = (jnp.asarray(np.log(weight)) for weight in (config.first_l1, config.first_l2))
+    first = Penalties(l1, l2, jnp.zeros(table.powers.shape[1]))
+    return lab.Experiment(
+        parameters=first, data=data, sample=lambda data, key: folds, loss=loss,
+        held_out=folds, start=start, finish=finish,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    lab.main(Config, build)
