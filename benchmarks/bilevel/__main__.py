@@ -34,7 +34,7 @@ def main() -> int:
 
     for problem, reference in zip(problems, references, strict=True):
         if "warm" in options.parts:
-            add(warm.measure(problem, reference), warm)
+            add(warm.measure(problem, reference, options.quick), warm)
         if "race" in options.parts:
             runs = QUICK_RUNS if options.quick else RUNS
             add(race.measure(problem, reference, runs, options.quick), race)

@@ -14,7 +14,14 @@ Trajectory = Float[Array, "steps features"]
 
 
 def hoag(
-    problem: Bilevel, data: Any, steps: int, optimizer: Any, first: float, ratio: float, last: float
+    problem: Bilevel,
+    data: Any,
+    steps: int,
+    *,
+    optimizer: Any,
+    first: float,
+    ratio: float,
+    last: float,
 ) -> Trajectory:
     """Pedregosa 2016: warm-started L-BFGS and conjugate gradients to falling tolerances."""
     lbfgs = optax.lbfgs(memory_size=10)
@@ -63,7 +70,7 @@ def hoag(
 
 
 def soba(
-    problem: Bilevel, data: Any, records: int, every: int, inner_step: float, outer_step: float
+    problem: Bilevel, data: Any, records: int, *, every: int, inner_step: float, outer_step: float
 ) -> Trajectory:
     """Dagréou et al. 2022 on all the data at once; theta before every `every` steps."""
 

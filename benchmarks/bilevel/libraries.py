@@ -19,7 +19,7 @@ from benchmarks.bilevel.problems import Bilevel
 Solve = Callable[[Any, Any], Any]
 
 
-def jaxopt(problem: Bilevel, data: Any, steps: int, optimizer: Any, tol: float) -> Trajectory:
+def jaxopt(problem: Bilevel, data: Any, steps: int, *, optimizer: Any, tol: float) -> Trajectory:
     """`jaxopt.LBFGS` with `implicit_diff`; `tol` is of the gradient and of the adjoint."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -38,7 +38,9 @@ def jaxopt(problem: Bilevel, data: Any, steps: int, optimizer: Any, tol: float) 
     return _run(problem, data, steps, optimizer, lambda theta, x: solver.run(x, theta).params)
 
 
-def optimistix(problem: Bilevel, data: Any, steps: int, optimizer: Any, tol: float) -> Trajectory:
+def optimistix(
+    problem: Bilevel, data: Any, steps: int, *, optimizer: Any, tol: float
+) -> Trajectory:
     """`optimistix.minimise` with L-BFGS and `ImplicitAdjoint` by conjugate gradients."""
     library = importlib.import_module("optimistix")
     solver = library.LBFGS(rtol=tol, atol=tol)
