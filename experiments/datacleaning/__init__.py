@@ -1,0 +1,1 @@
+"""Weights of training samples that find wrong labels: `python -m experiments.datacleaning`."""
