@@ -1,4 +1,4 @@
-"""Models by how the training samples are chosen, with and without the validation set to learn on."""
+"""Models by how their training samples are chosen, without and with the validation set."""
 
 from typing import NamedTuple
 

@@ -47,14 +47,17 @@ def load(name: Name, training: int, validation: int, corrupted: float, seed: int
         )
     random = np.random.default_rng(seed)
     order = random.permutation(len(pool.labels))
-    parts = [Digits(*(v[k] for v in pool)) for k in np.split(order, [training, used])]
-    test = mnist.test() if name == "mnist" else parts[2]
+    clean, held_out, rest = (pool.take(part) for part in np.split(order, [training, used]))
+    test = mnist.test() if name == "mnist" else rest
     wrong = random.permutation(training) < round(corrupted * training)
-    labels = np.where(wrong, _other(parts[0].labels, random), parts[0].labels)
-    mean = parts[0].images.mean(0)
-    seen = Digits(parts[0].images, labels)
-    sets = (_samples(digits, mean) for digits in (seen, parts[1], test))
-    return Data(*sets, jnp.asarray(wrong))
+    labels = np.where(wrong, _other(clean.labels, random), clean.labels)
+    mean = clean.images.mean(0)
+    return Data(
+        _samples(clean._replace(labels=labels), mean),
+        _samples(held_out, mean),
+        _samples(test, mean),
+        jnp.asarray(wrong),
+    )
 
 
 def _small() -> Digits:

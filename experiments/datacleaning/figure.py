@@ -21,8 +21,8 @@ def draw(
     levels: Mapping[str, float],
 ) -> None:
     """Write the figure as PNG; `levels` are test accuracies to compare with, by name."""
-    figure = Figure(figsize=(13, 3.8), layout="constrained")
-    weights, course, errors = figure.subplots(1, 3)
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    weights, course, solves, errors = figure.subplots(2, 2).flat
     _histogram(weights, np.asarray(jax.nn.sigmoid(log_odds)), np.asarray(wrong))
     steps = [line["step"] for line in lines]
     course.plot(steps, [line["test accuracy"] for line in lines], label="learned weights")
@@ -30,7 +30,11 @@ def draw(
         course.axhline(level, color=f"C{k + 1}", linestyle="--", label=name)
     course.set(xlabel="outer step", title="test accuracy, %")
     course.legend(loc="lower right")
-    _solves(errors, steps, lines)
+    for name in ("inner steps", "adjoint steps"):
+        solves.semilogy(steps, [line[name] or np.nan for line in lines], label=name)
+    solves.set(xlabel="outer step", title="iterations, warm-started")
+    solves.legend()
+    _errors(errors, steps, [line.get("estimated error") for line in lines])
     figure.savefig(path, dpi=110)
 
 
@@ -43,16 +47,9 @@ def _histogram(axes: Axes, weights: np.ndarray, wrong: np.ndarray) -> None:
     axes.legend()
 
 
-def _solves(axes: Axes, steps: Sequence[int], lines: Sequence[Line]) -> None:
-    """Iterations of every step and, where it was estimated, the error of its gradient."""
-    for k, name in enumerate(("inner steps", "adjoint steps")):
-        axes.semilogy(steps, [line[name] or np.nan for line in lines], color=f"C{k}", label=name)
-    axes.set(xlabel="outer step", title="iterations, warm-started")
-    axes.legend(loc="center right")
-    if "estimated error" not in lines[0]:
-        return
-    found = [line["estimated error"] for line in lines]
-    right = axes.twinx()
-    right.semilogy(steps, [np.nan if e is None else e for e in found], color="C3")
-    right.set_ylabel("estimated relative error of the gradient", color="C3")
-    axes.set_title("iterations, warm-started; error")
+def _errors(axes: Axes, steps: Sequence[int], errors: Sequence[float | None]) -> None:
+    """The estimates, with gaps where there is none."""
+    axes.semilogy(steps, [np.nan if error is None else error for error in errors])
+    axes.set(xlabel="outer step", title="estimated relative error of the hypergradient")
+    if all(error is None for error in errors):
+        axes.text(0.5, 0.5, "not estimated", ha="center", transform=axes.transAxes)

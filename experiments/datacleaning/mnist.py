@@ -30,6 +30,10 @@ class Digits(NamedTuple):
     images: NDArray[np.float64]
     labels: NDArray[np.int32]
 
+    def take(self, rows: NDArray[np.intp]) -> "Digits":
+        """Some of them."""
+        return Digits(self.images[rows], self.labels[rows])
+
 
 def training() -> Digits:
     """The 60,000 training images."""

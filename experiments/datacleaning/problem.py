@@ -15,8 +15,8 @@ LogOdds = Float[Array, " training"]
 def cross_entropies(model: Model, samples: Samples) -> Float[Array, " samples"]:
     """The negative log-likelihood of each sample's label."""
     scores = samples.features @ model
-    own = samples.labels[:, None] == jnp.arange(CLASSES, dtype=samples.labels.dtype)
-    return jax.nn.logsumexp(scores, axis=1) - jnp.sum(scores, axis=1, where=own)
+    own = jax.nn.one_hot(samples.labels, CLASSES, dtype=scores.dtype)
+    return jax.nn.logsumexp(scores, axis=1) - jnp.sum(own * scores, axis=1)
 
 
 class Regression(eqx.Module):
@@ -67,8 +67,8 @@ def flagged(log_odds: LogOdds) -> Bool[Array, " training"]:
 
 def accuracy(model: Model, samples: Samples) -> Float[Array, ""]:
     """The share of labels that are predicted right, in per cent."""
-    right = jnp.argmax(samples.features @ model, axis=1) == samples.labels
-    return 100 * jnp.mean(right.astype(model.dtype))
+    predicted = jnp.argmax(samples.features @ model, axis=1).astype(samples.labels.dtype)
+    return 100 * jnp.mean((predicted == samples.labels).astype(model.dtype))
 
 
 def f1(found: Bool[Array, " training"], wrong: Bool[Array, " training"]) -> Float[Array, ""]:
