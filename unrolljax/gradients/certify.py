@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,6 +12,7 @@ from jax.tree_util import tree_leaves, tree_map
 from jaxtyping import Array, Float, Int
 
 from unrolljax.core import trees
+from unrolljax.core.refuse import refuse_derivative
 from unrolljax.core.solution import Solution
 from unrolljax.core.solver import Problem, Solver
 from unrolljax.core.status import Status, describe
@@ -116,6 +118,8 @@ def certify(
     - `tol`: relative residual to which each linear solve of a correction goes.
     - `max_rounds`: static; corrections at most, at least two.
 
+    Works under jit and vmap; outside jit it compiles once per structure. What it returns has no
+    derivative: differentiating it gives NaN (`with_gradient` puts the gradient into a loss).
     Sources: Ehrhardt & Roberts 2023 (a-posteriori bounds); Ablin, Peyré & Moreau 2020 (errors of
     automatic, implicit and analytic gradients).
     """
@@ -123,15 +127,17 @@ def certify(
     stop = Stop() if stop is None else stop
     if max_rounds < 2:
         raise ValueError(f"certify(max_rounds={max_rounds}): the second round tests the first.")
-    theta, x0, constants, tol = trees.arrays((theta, x0, constants, tol))
-    gradient, stop = trees.arrays((gradient, stop))
-    return _certify(
-        outer, solver, problem_fn, theta, x0, gradient, stop, constants, tol, max_rounds
-    )
+    inputs = (outer, solver, problem_fn, theta, x0, gradient, stop, constants, tol)
+    return _certify(trees.arrays(inputs), max_rounds)
 
 
 @eqx.filter_jit
-def _certify(outer, solver, problem_fn, theta, x0, gradient, stop, constants, tol, max_rounds):
+def _certify(inputs: tuple, max_rounds: int) -> Certificate:
+    still: Any = (*trees.stop_gradient(inputs), max_rounds)
+    return refuse_derivative(_measured(*still), inputs)
+
+
+def _measured(outer, solver, problem_fn, theta, x0, gradient, stop, constants, tol, max_rounds):
     found = outer_gradient(outer, solver, problem_fn, theta, x0, gradient, stop)
     x = found.solution.value
     mode = gradient if isinstance(gradient, Implicit) else Implicit()

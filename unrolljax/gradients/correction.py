@@ -44,8 +44,8 @@ class Corrected(NamedTuple):
     - `distance`: norm of the way from the gradient that was corrected; `change`: of the last
       round's share of it.
     - `taken`: whether the last Newton step was taken.
-    - `bend`: relative change of dF/dx along it, `|(A(x + d) - A(x)) d| / |A d|`. It falls with the
-      step, unless dF/dx is singular at the solution.
+    - `bend`: relative change of dF/dx along it, `|(A(x + d) - A(x)) d| / |A d|`, the largest since
+      one was taken. It falls with the step, unless dF/dx is singular at the solution.
     - `residual`: norm of the condition; `adjoint_residual`: norm of `w - A^T u`, and relative.
     - `steps`: of the solver in the next round.
     - `cost`: iterations of all linear solves, and steps of the solver; `rounds`: how many rounds.
@@ -111,7 +111,8 @@ def correct(
 
     def advance(old: Corrected) -> Corrected:
         start = step_on(old.x, old.steps, old.rounds % 2 == 0)
-        x, taken, bend, residual, newton_cost = _newton(condition, theta, start)
+        trusted = old.steps <= least
+        x, taken, bend, residual, newton_cost = _newton(condition, theta, start, trusted)
         refined = _refine(condition, outer, theta, x, old.adjoint, taken)
         adjoint, new, left, relative, adjoint_cost = refined
         new = trees.where(taken, new, old.gradient)
@@ -121,7 +122,7 @@ def correct(
             distance=trees.norm(trees.subtract(new, gradient)),
             change=trees.norm(trees.subtract(new, old.gradient)),
             taken=taken,
-            bend=bend,
+            bend=jnp.where(taken | (old.rounds == 0), bend, jnp.maximum(bend, old.bend)),
             residual=residual,
             adjoint_residual=left,
             relative_adjoint_residual=relative,
@@ -136,8 +137,12 @@ def correct(
     return jax.lax.while_loop(go_on, advance, Corrected(*start))
 
 
-def _newton(condition: Condition, theta: Theta, x: Unknown):
-    """Where a Newton step leads, whether it was taken, its bend, the residual there, iterations."""
+def _newton(condition: Condition, theta: Theta, x: Unknown, trusted: Bool[Array, ""]):
+    """Where a Newton step leads, whether it was taken, its bend, the residual there, iterations.
+
+    A step as small as rounding errors cannot lower the condition and is taken all the same, if the
+    step before can be `trusted`: at a singular solution steps become as small, and never lower it.
+    """
 
     def residual(pairs):
         return condition.restrict(condition.in_real(theta, pairs, x), theta, x)
@@ -153,7 +158,7 @@ def _newton(condition: Condition, theta: Theta, x: Unknown):
     sizes = trees.norm(before), trees.norm(after)
     rounding = jnp.finfo(size.dtype).eps ** 0.6 * trees.norm(pairs)
     lowered = (sizes[1] <= LOWERED * sizes[0]) & (bend <= LOWERED)
-    taken = lowered | (trees.norm(step) <= rounding)
+    taken = lowered | (trusted & (trees.norm(step) <= rounding))
     pairs = trees.where(taken, there, pairs)
     left = jnp.where(taken, sizes[1], sizes[0])
     return trees.from_real_pair(pairs, x), taken, bend, left, report.steps
