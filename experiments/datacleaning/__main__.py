@@ -1,8 +1,8 @@
 """Learn a weight for every training sample, so that wrong labels lose theirs (data hyper-cleaning).
 
-Softmax regression on weighted samples is the inner problem; the outer one is its loss on a clean
-validation set (Franceschi et al. 2017, section 5.1; with sigmoid weights and a ridge as in the
-benchmarks of Dagréou et al. 2022). Every outer step starts from the last model and last adjoint.
+Softmax regression on weighted samples is the inner problem, its loss on a clean validation set the
+outer one (Franceschi et al. 2017; sigmoid weights and a ridge as in the benchmarks of Dagréou et
+al. 2022). Every outer step starts from the last model and the last adjoint.
 """
 
 from pathlib import Path
@@ -104,8 +104,8 @@ def build(config: Config) -> lab.Experiment:
         draw(folder / "figure.png", log_odds, data.wrong, lines, levels)
         return {
             "F1 of wrong labels": float(f1(flagged(log_odds), data.wrong)),
-            "inner steps": sum(line["inner steps"] for line in lines),
-            "adjoint steps": sum(line["adjoint steps"] for line in lines),
+            "inner steps": int(sum(line["inner steps"] for line in lines)),
+            "adjoint steps": int(sum(line["adjoint steps"] for line in lines)),
             "test accuracy, %": rows,
         }
 

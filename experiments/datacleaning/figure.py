@@ -29,7 +29,7 @@ def draw(
     for k, (name, level) in enumerate(levels.items()):
         course.axhline(level, color=f"C{k + 1}", linestyle="--", label=name)
     course.set(xlabel="outer step", title="test accuracy, %")
-    course.legend(loc="lower right")
+    course.legend(loc="center right")
     for name in ("inner steps", "adjoint steps"):
         solves.semilogy(steps, [line[name] or np.nan for line in lines], label=name)
     solves.set(xlabel="outer step", title="iterations, warm-started")
@@ -44,7 +44,7 @@ def _histogram(axes: Axes, weights: np.ndarray, wrong: np.ndarray) -> None:
         axes.hist(weights[chosen], bins.tolist(), alpha=0.6, label=name)
     axes.axvline(0.5, color="0.4", linewidth=0.8)
     axes.set(xlabel="weight", title="training samples by learned weight", yscale="log")
-    axes.legend()
+    axes.legend(loc="upper center")
 
 
 def _errors(axes: Axes, steps: Sequence[int], errors: Sequence[float | None]) -> None:
