@@ -9,8 +9,8 @@ import jax
 from benchmarks.least_squares.certified import Row, rows
 from benchmarks.least_squares.coverage import coverage
 from benchmarks.least_squares.multistart import Timing, timings
+from benchmarks.least_squares.nist import PROBLEMS
 from benchmarks.options import parser
-from tests.bilevel.nist import PROBLEMS
 
 DIGITS = 6.0
 LEAST_COVERAGE, MOST_COVERAGE = 0.90, 0.98

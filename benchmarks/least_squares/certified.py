@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import least_squares
 
-from tests.bilevel import nist
+from benchmarks.least_squares import nist
 from unrolljax import bilevel
 from unrolljax.core.status import Status
 

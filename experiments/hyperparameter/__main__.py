@@ -92,7 +92,10 @@ def build(config: Config) -> lab.Experiment:
         adjoint = carry[1] if found.adjoint is None else found.adjoint
         carry = (found.solution.value, adjoint)
         total = uj.with_gradient(value, slope, penalties)
-        return lab.Outcome(total, found.report.status, numbers, carry)
+        # A gradient whose error is unknown has not failed: where that is all, the solve's status.
+        unknown = found.report.status == uj.Status.UNCERTAIN
+        status = jnp.where(unknown, found.solution.status, found.report.status)
+        return lab.Outcome(total, status, numbers, carry)
 
     def fit(penalties: Penalties) -> Model:
         problem = Training(data, seen)(penalties)

@@ -5,7 +5,7 @@ import pytest
 import scipy.optimize
 
 import unrolljax as uj
-from tests.bilevel import nist
+from benchmarks.least_squares import nist
 from unrolljax import bilevel
 from unrolljax.lab.compilations import counted
 

@@ -35,6 +35,7 @@ MODES = [
     uj.Unroll("sqrt"),
     uj.Truncated(),
     uj.Truncated(depth=5),
+    uj.Auto(),
     uj.OneStep(),
     uj.Neumann(5),
     uj.Detach(),

@@ -17,6 +17,7 @@ MODES = {
     "unroll sqrt": uj.Unroll("sqrt"),
     "truncated auto": uj.Truncated(),
     "truncated": uj.Truncated(depth=3),
+    "auto": uj.Auto(),
     "one step": uj.OneStep(),
     "neumann": uj.Neumann(3),
     "detach": uj.Detach(),

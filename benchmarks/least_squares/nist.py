@@ -126,8 +126,10 @@ def _pairs(text: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _problem(name, level, model, data, table, sum_of_squares) -> Problem:
     """A problem from its (x, y) and a row of start 1, start 2, value, deviation a parameter."""
-    columns = _numbers(table).reshape(-1, 4).T
-    return Problem(name, level, model, *data, columns[:2], *columns[2:], sum_of_squares)
+    x, y = data
+    first, second, certified, deviations = _numbers(table).reshape(-1, 4).T
+    starts = np.stack([first, second])
+    return Problem(name, level, model, x, y, starts, certified, deviations, sum_of_squares)
 
 
 _MISRA1 = _pairs("""
