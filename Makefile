@@ -23,6 +23,9 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.core
 	$(BIN)/python -m benchmarks.lab
 	$(BIN)/python -m benchmarks.faults
+	$(BIN)/python -m benchmarks.auto
+	$(BIN)/python -m benchmarks.bilevel
+	$(BIN)/python -m benchmarks.least_squares
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

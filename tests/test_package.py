@@ -27,15 +27,17 @@ print(sorted(heavy & set(sys.modules)))
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
-def test_the_readme_quick_start_runs_and_prints_what_it_says():
+def test_the_readme_quick_start_and_its_continuation_print_what_it_says():
     readme = (ROOT / "README.md").read_text()
-    program, output = re.search(
-        r"## Quick start.*?```python\n(.*?)```.*?```text\n(.*?)```", readme, re.DOTALL
-    ).groups()
+    parts = [
+        re.search(rf"## {title}.*?```python\n(.*?)```.*?```text\n(.*?)```", readme, re.DOTALL)
+        for title in ("Quick start", "A gradient with an error bar")
+    ]
+    program = "".join(part.group(1) for part in parts)
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == output.strip()
+    assert done.stdout.strip() == "".join(part.group(2) for part in parts).strip()
 
 
 def test_the_experiment_of_the_readme_runs(tmp_path):

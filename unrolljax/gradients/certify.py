@@ -85,10 +85,11 @@ class Certificate(eqx.Module):
 
     def __str__(self) -> str:
         bound = "" if self.bound is None else f", guaranteed below {float(self.bound):.1e}"
+        doubt = "" if self.status == Status.CONVERGED else f" {describe(self.status)}"
         return (
-            f"gradient of norm {float(trees.norm(self.gradient)):.4g}, relative error about "
+            f"gradient of norm {float(trees.norm(self.gradient)):.3g}, relative error about "
             f"{float(self.error):.1e}{bound} ({int(self.solution.steps)} steps, "
-            f"{int(self.steps)} for the estimate). {describe(self.status)}"
+            f"{int(self.steps)} for the estimate).{doubt}"
         )
 
 
