@@ -8,10 +8,10 @@ from unrolljax.core.solver import Solver, Structure
 from unrolljax.core.status import Status, describe
 from unrolljax.core.stop import Stop
 from unrolljax.gradients.auto import Auto
-from unrolljax.gradients.bound import Constants
-from unrolljax.gradients.certify import Certificate, certify
-from unrolljax.gradients.check import check
-from unrolljax.gradients.comparison import Comparison
+from unrolljax.gradients.certificate.bound import Constants
+from unrolljax.gradients.certificate.certify import Certificate, certify
+from unrolljax.gradients.checks.check import check
+from unrolljax.gradients.checks.comparison import Comparison
 from unrolljax.gradients.detach import Detach
 from unrolljax.gradients.implicit import Implicit
 from unrolljax.gradients.mode import GradientMode

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import unrolljax as uj
-from unrolljax.gradients.certify import certify
+from unrolljax.gradients.certificate.certify import certify
 
 SIZE, PARAMETERS = 100, 20
 CONDITIONS, QUICK_CONDITIONS = (1e1, 1e2, 1e3, 1e4, 1e5), (1e1, 1e3)

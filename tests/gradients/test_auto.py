@@ -9,10 +9,10 @@ import unrolljax as uj
 from benchmarks.auto.contractions import KINDS, contractions, matrix
 from benchmarks.auto.measure import SOLVER, arrays, measure
 from benchmarks.auto.report import missed, summary
+from unrolljax.gradients.adjoint.linear import LinearSolve
+from unrolljax.gradients.adjoint.refine import RefinedSolve
 from unrolljax.gradients.auto import Auto
 from unrolljax.gradients.decision import decide
-from unrolljax.gradients.linear import LinearSolve
-from unrolljax.gradients.refine import RefinedSolve
 from unrolljax.lab.compilations import counted
 
 STOP = uj.Stop(5000, 2e-6)

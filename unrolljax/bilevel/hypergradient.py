@@ -15,9 +15,9 @@ from unrolljax.core.solution import Solution
 from unrolljax.core.solver import Solver
 from unrolljax.core.status import Status, describe
 from unrolljax.core.stop import Stop
-from unrolljax.gradients.certify import certify
+from unrolljax.gradients.adjoint.linear import LinearReport
+from unrolljax.gradients.certificate.certify import certify
 from unrolljax.gradients.implicit import Implicit
-from unrolljax.gradients.linear import LinearReport
 from unrolljax.gradients.mode import GradientMode
 from unrolljax.gradients.outer_gradient import (
     Outer,

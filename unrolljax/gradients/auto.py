@@ -16,13 +16,13 @@ from unrolljax.core.solution import Solution
 from unrolljax.core.solver import Problem, Solver, State, Structure
 from unrolljax.core.status import Status
 from unrolljax.core.stop import Stop, check_tolerance
+from unrolljax.gradients.adjoint.theorem import no_cotangent
 from unrolljax.gradients.decision import Decision, decide
 from unrolljax.gradients.hybrid import HybridReport, pull_back
 from unrolljax.gradients.implicit import check_convergence_is_tested, check_on_failure
 from unrolljax.gradients.mode import GradientMode, assemble, run_untaped
 from unrolljax.gradients.rate import measured_rate
 from unrolljax.gradients.series import split
-from unrolljax.gradients.theorem import no_cotangent
 
 ITERATE_SHARE = 0.25
 """Share of the allowed error that the solution's own error may take."""

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from unrolljax.core.solver import Structure
+from unrolljax.gradients.adjoint.refine import products_of
 from unrolljax.gradients.rate import truncation_depth
-from unrolljax.gradients.refine import products_of
 
 
 class Decision(NamedTuple):

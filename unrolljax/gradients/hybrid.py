@@ -11,9 +11,9 @@ from jaxtyping import Array, Bool, Int, PyTree
 
 from unrolljax.core.solver import Problem, Solver, State
 from unrolljax.core.status import Status
-from unrolljax.gradients import theorem
+from unrolljax.gradients.adjoint import theorem
+from unrolljax.gradients.adjoint.refine import ErrorReport, RefinedSolve
 from unrolljax.gradients.decision import Decision
-from unrolljax.gradients.refine import ErrorReport, RefinedSolve
 from unrolljax.gradients.series import Split, linearise_step, split, transpose
 from unrolljax.gradients.truncated import carry_back
 

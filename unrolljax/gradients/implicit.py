@@ -11,9 +11,9 @@ from unrolljax.core.solution import Solution
 from unrolljax.core.solver import Problem, Solver, Structure
 from unrolljax.core.status import Status
 from unrolljax.core.stop import Stop, check_tolerance
-from unrolljax.gradients.linear import LinearReport, LinearSolve, check_methods
+from unrolljax.gradients.adjoint.linear import LinearReport, LinearSolve, check_methods
+from unrolljax.gradients.adjoint.theorem import Condition, attach, pull_back
 from unrolljax.gradients.mode import GradientMode, assemble, run_untaped
-from unrolljax.gradients.theorem import Condition, attach, pull_back
 
 
 def _as_it_is(theta: tuple[Solver, Problem]) -> tuple[Solver, Problem]:

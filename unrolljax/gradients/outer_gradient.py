@@ -14,12 +14,12 @@ from unrolljax.core.solution import Solution
 from unrolljax.core.solver import Problem, Solver
 from unrolljax.core.status import Status
 from unrolljax.core.stop import Stop
+from unrolljax.gradients.adjoint.linear import LinearReport
+from unrolljax.gradients.adjoint.theorem import Condition, pull_back
 from unrolljax.gradients.detach import Detach
 from unrolljax.gradients.implicit import Implicit
-from unrolljax.gradients.linear import LinearReport
 from unrolljax.gradients.mode import GradientMode
 from unrolljax.gradients.solve import solve
-from unrolljax.gradients.theorem import Condition, pull_back
 
 Theta = PyTree[Array]
 Unknown = PyTree[Array]

@@ -17,8 +17,8 @@ from unrolljax.core import trees
 from unrolljax.core.closure import hoist_function
 from unrolljax.core.refuse import refuse_derivative
 from unrolljax.core.solver import Structure
-from unrolljax.gradients.linear import LinearSolve
-from unrolljax.gradients.theorem import Condition, attach, pull_back, push_forward
+from unrolljax.gradients.adjoint.linear import LinearSolve
+from unrolljax.gradients.adjoint.theorem import Condition, attach, pull_back, push_forward
 
 Function = Callable[..., Any]
 

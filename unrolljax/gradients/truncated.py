@@ -14,11 +14,11 @@ from unrolljax.core.solution import Solution
 from unrolljax.core.solver import Problem, Solver, State
 from unrolljax.core.status import Status
 from unrolljax.core.stop import Stop
+from unrolljax.gradients.adjoint.theorem import no_cotangent
 from unrolljax.gradients.implicit import check_convergence_is_tested, check_on_failure
 from unrolljax.gradients.mode import GradientMode, assemble, run_untaped
 from unrolljax.gradients.rate import measured_rate
 from unrolljax.gradients.series import Linear, Split, linearise_step, split, transpose
-from unrolljax.gradients.theorem import no_cotangent
 
 SAFETY = 1.5
 """By how much the estimate of a neglected rest is raised before it is trusted."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from unrolljax.core.solver import Problem, Solver, Structure
-from unrolljax.gradients.linear import DENSE_SIZE, LinearSolve, check_methods
+from unrolljax.gradients.adjoint.linear import DENSE_SIZE, LinearSolve, check_methods
 from unrolljax.solvers.line_search import backtracking
 from unrolljax.solvers.newton import NewtonState
 from unrolljax.solvers.real_vector import closed_constant, to_vector

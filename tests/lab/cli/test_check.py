@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unrolljax.gradients.comparison import Comparison, Row
-from unrolljax.gradients.differences import Differences
+from unrolljax.gradients.checks.comparison import Comparison, Row
+from unrolljax.gradients.checks.differences import Differences
 from unrolljax.lab.cli import check, check_figure, command
 
 ROOT = Path(__file__).parents[3]

@@ -11,9 +11,9 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, PyTree
 
-from unrolljax.gradients.check import compare
-from unrolljax.gradients.comparison import Comparison, Row
-from unrolljax.gradients.differences import Evaluation, TightlySolved
+from unrolljax.gradients.checks.check import compare
+from unrolljax.gradients.checks.comparison import Comparison, Row
+from unrolljax.gradients.checks.differences import Evaluation, TightlySolved
 from unrolljax.gradients.mode import GradientMode
 from unrolljax.lab import devices
 from unrolljax.lab.config import validate

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unrolljax.gradients.comparison import Comparison, Row
+from unrolljax.gradients.checks.comparison import Comparison, Row
 from unrolljax.lab.report import show
 
 PANELS = {

@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from unrolljax.core import trees
 from unrolljax.core.status import Status
-from unrolljax.gradients.theorem import Condition
+from unrolljax.gradients.adjoint.theorem import Condition
 
 Theta = Any
 Unknown = PyTree[Array]

@@ -20,8 +20,8 @@ from jaxtyping import Array, Bool, PyTree
 from unrolljax.core import trees
 from unrolljax.core.solver import Structure
 from unrolljax.core.status import Status
-from unrolljax.gradients.active import Active, every_coordinate, gathered, masked
-from unrolljax.gradients.linear import LinearReport, LinearSolve
+from unrolljax.gradients.adjoint.active import Active, every_coordinate, gathered, masked
+from unrolljax.gradients.adjoint.linear import LinearReport, LinearSolve
 
 Theta = Any
 Unknown = PyTree[Array]

@@ -14,7 +14,7 @@ import unrolljax as uj
 import unrolljax.solvers
 from experiments.certificate import campaign, maps, smooth, sparse
 from unrolljax.core.solver import Solver
-from unrolljax.gradients.curvature import extreme_eigenvalues
+from unrolljax.gradients.certificate.curvature import extreme_eigenvalues
 from unrolljax.lab.compilations import counted
 
 QUADRATIC = smooth.quadratic(1e1, 70)

@@ -17,8 +17,8 @@ from jaxtyping import Array, Float, PyTree
 from unrolljax.core import trees
 from unrolljax.core.solver import Solver
 from unrolljax.core.stop import Stop
-from unrolljax.gradients.comparison import Comparison, Row, ratio
-from unrolljax.gradients.differences import (
+from unrolljax.gradients.checks.comparison import Comparison, Row, ratio
+from unrolljax.gradients.checks.differences import (
     Differences,
     Evaluation,
     Loss,

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 from unrolljax.core import trees
 from unrolljax.core.solver import Structure
 from unrolljax.core.status import Status
-from unrolljax.gradients.linear import DENSE_SIZE, LinearSolve
+from unrolljax.gradients.adjoint.linear import DENSE_SIZE, LinearSolve
 
 SAFETY = 1.5
 """By how much an estimated error is raised before it is trusted."""

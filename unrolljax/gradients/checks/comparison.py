@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from unrolljax.core.status import Status
-from unrolljax.gradients.differences import Differences
+from unrolljax.gradients.checks.differences import Differences
 
 RESOLVED = 1e-3
 """Differences that are less certain than this, relatively, are remarked upon."""

@@ -12,9 +12,9 @@ import optimistix
 import pytest
 
 import unrolljax as uj
-from unrolljax.gradients.check import check
-from unrolljax.gradients.comparison import Comparison, Row
-from unrolljax.gradients.differences import (
+from unrolljax.gradients.checks.check import check
+from unrolljax.gradients.checks.comparison import Comparison, Row
+from unrolljax.gradients.checks.differences import (
     STEPS,
     Differences,
     Evaluation,

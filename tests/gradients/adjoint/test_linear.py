@@ -7,7 +7,7 @@ import pytest
 
 import unrolljax as uj
 from unrolljax.core.solver import Structure
-from unrolljax.gradients.linear import METHODS, LinearSolve, check_methods
+from unrolljax.gradients.adjoint.linear import METHODS, LinearSolve, check_methods
 
 SPD = Structure(symmetric=True, positive_definite=True)
 RANDOM = np.random.default_rng(0)

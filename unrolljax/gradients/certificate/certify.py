@@ -17,11 +17,13 @@ from unrolljax.core.solution import Solution
 from unrolljax.core.solver import Problem, Solver
 from unrolljax.core.status import Status, describe
 from unrolljax.core.stop import Stop
-from unrolljax.gradients.bound import Constants, error_bound, relative_bound
-from unrolljax.gradients.correction import Corrected, correct
-from unrolljax.gradients.curvature import extreme_eigenvalues
+from unrolljax.gradients.adjoint.linear import LinearReport, LinearSolve
+from unrolljax.gradients.adjoint.theorem import Condition
+from unrolljax.gradients.certificate.bound import Constants, error_bound, relative_bound
+from unrolljax.gradients.certificate.correction import Corrected, correct
+from unrolljax.gradients.certificate.curvature import extreme_eigenvalues
+from unrolljax.gradients.certificate.stepping import step_on
 from unrolljax.gradients.implicit import Implicit
-from unrolljax.gradients.linear import LinearReport, LinearSolve
 from unrolljax.gradients.mode import GradientMode
 from unrolljax.gradients.outer_gradient import (
     Outer,
@@ -34,8 +36,6 @@ from unrolljax.gradients.outer_gradient import (
 )
 from unrolljax.gradients.rate import estimate_rate
 from unrolljax.gradients.series import split
-from unrolljax.gradients.stepping import step_on
-from unrolljax.gradients.theorem import Condition
 
 PRODUCTS = 10
 """Matrix-free products from which rate and curvature are measured."""
@@ -109,7 +109,7 @@ def certify(
     """Gradient of `outer(theta, x(theta))` with its relative error, estimated after the fact.
 
     x is the solution of `problem_fn(theta)`; `gradient` is any mode. The estimate is the distance
-    to a gradient that was corrected at least twice (`gradients.correction`): it is asymptotically
+    to a gradient that was corrected at least twice (`certificate.correction`): it is asymptotically
     exact, asks for no constants, and costs about as much as an implicit gradient.
 
     - `outer(theta, x)`, `problem_fn(theta)`: pure functions; large arrays in them become arguments

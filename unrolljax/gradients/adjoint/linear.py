@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from unrolljax.core import trees
 from unrolljax.core.solver import Structure
 from unrolljax.core.status import Status
-from unrolljax.gradients.krylov import bicgstab, cgls, conjugate_gradients
+from unrolljax.gradients.adjoint.krylov import bicgstab, cgls, conjugate_gradients
 
 DENSE_SIZE = 64
 """Up to this many unknowns an LU decomposition beats every iteration."""

@@ -1,0 +1,1 @@
+"""Gradient modes beside finite differences."""
