@@ -58,7 +58,7 @@ def test_an_approximate_gradient_differs(check_lista, capsys):
     [
         (["gradient=implicit", "--modes", "detach"], "Implicit is right only at a solution"),
         (["rows=0"], "rows = 0"),
-        (["--modes", "unrol"], "--modes: unrol is none of detach, "),
+        (["--modes", "unrol"], "--modes: unrol is none of auto, detach, "),
     ],
 )
 def test_what_cannot_be_checked_is_told(check_lista, capsys, arguments, message):
