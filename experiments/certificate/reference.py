@@ -19,7 +19,7 @@ def exact_gradient(system: System, solver: uj.Solver) -> NDArray:
     """
     theta = jnp.asarray(system.theta)
     start = jax.tree.map(jnp.asarray, system.x0)
-    stop = uj.Stop(max_steps=200_000, tol=1e-13 if np.size(system.x0) else 1e-12)
+    stop = uj.Stop(max_steps=50_000, tol=1e-10)
     problem = system.problem_fn(theta)
     found = uj.solve(solver, problem, start, gradient=uj.Detach(), stop=stop).value
     flat, unravel = ravel_pytree(found)
