@@ -195,7 +195,7 @@ def squares(rows: int = 120, size: int = 70, seed: int = 3) -> System:
         np.zeros(size),
         {
             "Gauss-Newton": solvers.GaussNewton(),
-            "optimistix": solvers.Optimistix(optimistix.LevenbergMarquardt(1e-8, 1e-8)),
+            "optimistix": solvers.Optimistix(optimistix.GaussNewton(1e-8, 1e-8)),
             "L-BFGS": solvers.LBFGS(),
         },
     )
