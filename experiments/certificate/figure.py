@@ -19,8 +19,8 @@ def draw(path: Path, cases: Sequence[Case], lines: Sequence[Line]) -> None:
     left, right = figure.subplots(1, 2, width_ratios=(1.4, 1))
     _scatter(left, [case for case in cases if case.counts])
     steps = [line["step"] for line in lines]
-    for name in ("true error", "estimated error"):
-        right.semilogy(steps, [line[name] for line in lines], marker=".", label=name)
+    for name, style in (("true error", "-"), ("estimated error", "o")):
+        right.semilogy(steps, [line[name] for line in lines], style, label=name)
     right.set(xlabel="outer step", ylabel="relative error of the gradient", title="in training")
     right.legend()
     figure.savefig(path, dpi=120)
