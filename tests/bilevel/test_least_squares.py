@@ -5,15 +5,12 @@ import pytest
 import scipy.optimize
 
 import unrolljax as uj
-from benchmarks.least_squares import nist
 from unrolljax import bilevel
 from unrolljax.lab.compilations import counted
 
 X = jnp.linspace(0.0, 4.0, 25)
 Y = 2.0 * jnp.exp(-0.8 * X) + 0.5 + 0.1 * jnp.sin(37.0 * X)
 START = {"amplitude": 1.0, "rate": 0.3, "offset": 0.0}
-MODELS = list(dict.fromkeys(problem.model for problem in nist.PROBLEMS))
-LARGEST, MOST = 9, 250
 
 
 def decay(theta, x, y):
@@ -39,68 +36,6 @@ def scipys(start, **options):
         jac=lambda v: np.asarray(jacobian(v)),
         **options,
     )
-
-
-def padded(b, index, x, y, rows):
-    """Every NIST problem as one program: parameters and rows that it lacks are left out."""
-    branches = [
-        (lambda b, x, model=model: model(b, x if model is nist.nelson else x[0]))
-        for model in MODELS
-    ]
-    residuals = y - jax.lax.switch(index, branches, b, x)
-    return jnp.where(jnp.arange(MOST) < rows, residuals, 0)
-
-
-def padded_problem(problem):
-    rows = len(problem.y)
-    x = np.broadcast_to(np.atleast_2d(problem.x), (2, rows))
-    x = np.concatenate([x, np.repeat(x[:, :1], MOST - rows, axis=1)], axis=1)
-    y = np.concatenate([problem.y, np.zeros(MOST - rows)])
-    index = jnp.asarray(MODELS.index(problem.model))
-    return index, jnp.asarray(x), jnp.asarray(y), jnp.asarray(rows)
-
-
-padded_residuals = jax.jit(padded)
-padded_jacobian = jax.jit(jax.jacfwd(padded))
-
-
-@pytest.mark.parametrize("problem", nist.PROBLEMS, ids=lambda problem: problem.name)
-def test_nist_certified_values(problem):
-    args, size = padded_problem(problem), problem.certified.size
-    exact = problem.name == "Lanczos1"  # its residuals are rounding errors
-    if not exact:
-        residuals = problem.y - problem.model(problem.certified, problem.x)
-        np.testing.assert_allclose(residuals @ residuals, problem.sum_of_squares, rtol=1e-10)
-    for start in problem.starts:
-        b = jnp.ones(LARGEST).at[:size].set(start)
-        fit = bilevel.least_squares(padded, b, args=args).raise_if_failed()
-        np.testing.assert_allclose(fit.theta[:size], problem.certified, rtol=1e-7)
-        np.testing.assert_array_equal(fit.theta[size:], 1.0)
-        if not exact:
-            np.testing.assert_allclose(2 * fit.cost, problem.sum_of_squares, rtol=1e-9)
-            excess = (MOST - size) / (len(problem.y) - size)
-            deviations = fit.deviation[:size] * np.sqrt(excess)
-            np.testing.assert_allclose(deviations, problem.deviations, rtol=1e-6)
-
-
-@pytest.mark.parametrize("problem", nist.PROBLEMS, ids=lambda problem: problem.name)
-def test_nist_optimum_is_scipys(problem):
-    args, size = padded_problem(problem), problem.certified.size
-    rows = len(problem.y)
-
-    def full(b):
-        return np.concatenate([b, np.ones(LARGEST - size)])
-
-    other = scipy.optimize.least_squares(
-        lambda b: np.asarray(padded_residuals(full(b), *args))[:rows],
-        problem.starts[1],
-        jac=lambda b: np.asarray(padded_jacobian(full(b), *args))[:rows, :size],
-        x_scale="jac",
-        **dict.fromkeys(["xtol", "ftol", "gtol"], 1e-15),
-    )
-    b = jnp.asarray(full(problem.starts[1]))
-    ours = bilevel.least_squares(padded, b, args=args).raise_if_failed()
-    np.testing.assert_allclose(ours.theta[:size], other.x, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -280,49 +215,6 @@ def test_new_numbers_compile_nothing():
     with counted() as compilations:
         fit(1.25, 150, 1e-9)
     assert compilations.count == 0
-
-
-def equilibrium(theta, forces, stop):
-    """Displacements u of hardening springs: stiffness u + hardening u^3 = force."""
-    problem = uj.Residuals(
-        lambda p, u: p[0]["stiffness"] * u + p[0]["hardening"] * u**3 - p[1], (theta, forces)
-    )
-    return uj.solve(
-        uj.solvers.NewtonRoot(),
-        problem,
-        jnp.zeros_like(forces),
-        gradient=uj.Implicit(ad="both", tol=1e-12),
-        stop=stop,
-    )
-
-
-def springs(theta, forces, measured, stop):
-    return equilibrium(theta, forces, stop).value - measured
-
-
-def test_an_inner_solve_is_calibrated_through_its_implicit_jacobian():
-    stop, forces = uj.Stop(30, 1e-13), jnp.linspace(0.5, 4.0, 8)
-    truth = {"stiffness": jnp.asarray(1.7), "hardening": jnp.asarray(0.6)}
-    measured = equilibrium(truth, forces, stop).value
-    start = {"stiffness": 1.0, "hardening": 1.0}
-    fit = bilevel.least_squares(springs, start, args=(forces, measured, stop)).raise_if_failed()
-    np.testing.assert_allclose(as_vector(fit.theta), as_vector(truth), rtol=1e-8)
-    v, step = jnp.array([1.0, 1.3]), 1e-5
-    jacobian = fit.problem.jacobian(v)[1]
-    for entry in range(2):
-        move = step * jnp.eye(2)[entry]
-        slope = (fit.problem.data(v + move) - fit.problem.data(v - move)) / (2 * step)
-        np.testing.assert_allclose(jacobian[:, entry], slope, rtol=1e-8)
-
-
-def test_a_failed_inner_solve_becomes_a_status():
-    forces = jnp.linspace(0.5, 4.0, 8)
-    start = {"stiffness": 1.0, "hardening": 1.0}
-    fit = bilevel.least_squares(springs, start, args=(forces, forces, uj.Stop(2, 1e-13)))
-    assert fit.status == uj.Status.NONFINITE
-    assert np.isnan(np.asarray(fit.covariance)).all()
-    with pytest.raises(uj.SolveFailed, match="inner solve"):
-        fit.raise_if_failed()
 
 
 def test_non_finite_residuals_at_the_start():

@@ -279,14 +279,6 @@ def test_differentiating_a_run_is_refused():
     assert np.all(np.isnan(slope))
 
 
-def test_schedules():
-    steps = jnp.arange(4)
-    geometric = jax.vmap(bilevel.Geometric(1.0, 0.1, 0.02))(steps)
-    np.testing.assert_allclose(geometric, [1, 0.1, 0.02, 0.02])
-    polynomial = jax.vmap(bilevel.Polynomial(0.1, 2.0))(steps)
-    np.testing.assert_allclose(polynomial, [0.1, 0.1 / 4, 0.1 / 9, 0.1 / 16])
-
-
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
