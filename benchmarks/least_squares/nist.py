@@ -3,7 +3,7 @@
 Source: National Institute of Standards and Technology, Statistical Reference Datasets, nonlinear
 least squares regression, https://www.itl.nist.gov/div898/strd/nls/nls_main.shtml (public domain).
 All 27 problems. Certified are the parameters, their standard deviations and the residual sum of
-squares, to eleven digits. The file is long because it is data.
+squares, to eleven digits. The file is over 300 lines because it is data.
 """
 
 from collections.abc import Callable

@@ -31,13 +31,6 @@ from unrolljax import bilevel, lab
 from unrolljax.lab import metrics
 
 
-class Stop(lab.Section):
-    """When a solve stops."""
-
-    max_steps: int = Field(ge=1)
-    tol: float = Field(gt=0)
-
-
 class Config(lab.Config):
     """What may be set; configs/datacleaning.yaml explains it."""
 
@@ -48,7 +41,7 @@ class Config(lab.Config):
     ridge: float = Field(gt=0)
     certified: bool
     published: float | None = Field(ge=0, le=100)
-    stop: Stop
+    stop: lab.Stopping
 
 
 class Warm(NamedTuple):
@@ -63,7 +56,7 @@ def build(config: Config) -> lab.Experiment:
     gradient = config.gradient.build()
     data = load(config.data, config.training, config.validation, config.corrupted, config.seed)
     solver = nesterov(data.training, config.ridge)
-    stop = uj.Stop(config.stop.max_steps, config.stop.tol)
+    stop = config.stop.build()
     ridge = jnp.asarray(config.ridge)
 
     def sample(data: Data, key: Array) -> Array:
@@ -93,7 +86,7 @@ def build(config: Config) -> lab.Experiment:
             numbers["estimated error"] = report.error
         warm = jax.tree.map(lambda v: v[None], Warm(model, found.adjoint))
         value = uj.with_gradient(found.value, found.gradient, log_odds)
-        return lab.Outcome(value, _failure(report.status, found.solution.status), numbers, warm)
+        return lab.Outcome(value, found.failure, numbers, warm)
 
     def finish(log_odds: LogOdds, folder: Path) -> dict[str, Any]:
         rows = test_accuracies(log_odds, data, ridge)
@@ -114,11 +107,6 @@ def build(config: Config) -> lab.Experiment:
     return lab.Experiment(
         parameters=log_odds, data=data, sample=sample, loss=loss, start=start, finish=finish
     )
-
-
-def _failure(status: Array, solve: Array) -> Array:
-    """That of the hypergradient; but one whose error is unknown has not failed."""
-    return jnp.where(status == uj.Status.UNCERTAIN, solve, status)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,6 @@ import unrolljax as uj
 from unrolljax import lab
 
 
-class Stop(lab.Section):
-    """When the inner solve stops."""
-
-    max_steps: int = Field(ge=1)
-    tol: float = Field(gt=0)
-
-
 class Config(lab.Config):
     """What may be set; configs/deblur.yaml explains it."""
 
@@ -28,7 +21,7 @@ class Config(lab.Config):
     smoothing: float = Field(gt=0)
     initial_weight: float = Field(gt=0)
     solver: lab.Target[uj.Solver]
-    stop: Stop
+    stop: lab.Stopping
     compare_tol: float = Field(gt=0)
     compare: dict[str, lab.Target[uj.GradientMode]]
 

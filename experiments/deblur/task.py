@@ -56,7 +56,7 @@ def make(config: Any, truth: NDArray, sigma: NDArray, seed: int) -> tuple[Task, 
     start = data.fill(np.asarray(seen.data), np.asarray(seen.valid))
     images = (seen.data, seen.valid, seen.sigma, seen.brightness, truth, start)
     batch = Batch(*map(jnp.asarray, images))
-    stop = uj.Stop(config.stop.max_steps, config.stop.tol)
+    stop = config.stop.build()
     solver = config.solver.build(step_size=1.0)
     transfer, smoothing = jnp.asarray(seen.transfer), jnp.asarray(config.smoothing)
     return Task(transfer, smoothing, solver, stop, config.scales), batch

@@ -22,13 +22,6 @@ from unrolljax import bilevel, lab
 from unrolljax.lab import metrics
 
 
-class Stop(lab.Section):
-    """When a solve stops."""
-
-    max_steps: int = Field(ge=1)
-    tol: float = Field(gt=0)
-
-
 class Config(lab.Config):
     """What may be set; configs/hyperparameter.yaml explains it."""
 
@@ -41,7 +34,7 @@ class Config(lab.Config):
     prior: float = Field(ge=0)
     certified: bool
     grid: int = Field(ge=2)
-    stop: Stop
+    stop: lab.Stopping
 
 
 def build(config: Config) -> lab.Experiment:
@@ -54,7 +47,7 @@ def build(config: Config) -> lab.Experiment:
     curvature = np.linalg.norm(np.c_[table.A, np.ones(len(table.y))][table.fold >= 0], 2) ** 2
     curvature /= np.sum(table.fold >= 0) * (1 - 1 / config.folds) * (4 if classify else 1)
     solver = uj.solvers.ProximalGradient(1 / float(curvature), accelerated=True)
-    stop = uj.Stop(config.stop.max_steps, config.stop.tol)
+    stop = config.stop.build()
     folds = jnp.asarray(table.fold[None] == np.arange(config.folds)[:, None])
     seen = jnp.asarray(table.fold >= 0)
 
@@ -92,10 +85,7 @@ def build(config: Config) -> lab.Experiment:
         adjoint = carry[1] if found.adjoint is None else found.adjoint
         carry = (found.solution.value, adjoint)
         total = uj.with_gradient(value, slope, penalties)
-        # A gradient whose error is unknown has not failed: where that is all, the solve's status.
-        unknown = found.report.status == uj.Status.UNCERTAIN
-        status = jnp.where(unknown, found.solution.status, found.report.status)
-        return lab.Outcome(total, status, numbers, carry)
+        return lab.Outcome(total, found.failure, numbers, carry)
 
     def fit(penalties: Penalties) -> Model:
         problem = Training(data, seen)(penalties)

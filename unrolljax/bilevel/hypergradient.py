@@ -6,7 +6,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 from jax.tree_util import tree_leaves
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Float, Int
 
 from unrolljax.core import trees
 from unrolljax.core.closure import hoist_function
@@ -65,6 +65,15 @@ class Hypergradient(eqx.Module):
     solution: Solution
     adjoint: Unknown | None
     report: Report
+
+    @property
+    def failure(self) -> Int[Array, ""]:
+        """The report's status; the solve's own where no more than the error is unknown.
+
+        What a training loop counts: a gradient of unknown error has not failed.
+        """
+        unknown = self.report.status == Status.UNCERTAIN
+        return jnp.where(unknown, self.solution.status, self.report.status)
 
     def __str__(self) -> str:
         error = self.report.error
@@ -134,7 +143,7 @@ def evaluate(
     parts = (outer, solver, problem_fn, theta, x0)
     if not certified:
         found = outer_gradient(*parts, gradient, stop)
-        return found, _report(found, None, judge(found))
+        return found, _report(found, None, found.status)
     certificate = certify(*parts, gradient=gradient, stop=stop)
     found = OuterGradient(
         certificate.value,
@@ -143,18 +152,8 @@ def evaluate(
         certificate.adjoint,
         certificate.linear,
     )
-    status = judge(found)
-    return found, _report(found, certificate.error, _with_doubt(status, certificate.status))
-
-
-def judge(found: OuterGradient) -> Int[Array, ""]:
-    """The first failure of: the solve, the adjoint solve, the gradient's finiteness."""
-    status = found.solution.status
-    if found.linear is not None:
-        unsolved = (status <= Status.COMPLETED) & (found.linear.status != Status.CONVERGED)
-        status = jnp.where(unsolved, found.linear.status, status)
-    unusable = (status <= Status.COMPLETED) & ~all_finite((found.value, found.gradient))
-    return jnp.where(unusable, Status.NONFINITE, status).astype(jnp.int32)
+    status = _with_doubt(found.status, certificate.status)
+    return found, _report(found, certificate.error, status)
 
 
 def with_guess(gradient: GradientMode, adjoint: Unknown | None) -> GradientMode:
@@ -175,12 +174,6 @@ def as_arguments(
     """Both functions with their numbers, and the traced arrays they close over, as array leaves."""
     outer, problem_fn = trees.arrays((outer, problem_fn))
     return hoist_function(outer, theta, x0), hoist_function(problem_fn, theta)
-
-
-def all_finite(tree: PyTree[Array]) -> Bool[Array, ""]:
-    """Whether every entry of every inexact array is a finite number."""
-    numbers = [leaf for leaf in tree_leaves(tree) if eqx.is_inexact_array(leaf)]
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in numbers]))
 
 
 def norm(gradient: Theta) -> Float[Array, ""]:

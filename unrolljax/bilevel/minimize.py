@@ -112,30 +112,38 @@ def minimize(
     the scheme: Pedregosa 2016 (HOAG); of the adjoint's warm start: Arbel & Mairal 2022 (AmIGO).
     """
     _check(steps, warm, certify_every)
+    settings = _settings(
+        outer, solver, problem_fn, theta0, x0, optimizer, gradient or Implicit(), stop or Stop(),
+        tolerance, projection, stationary, warm, certify_every,
+    )  # fmt: skip
+    if state is not None:
+        check_like(state, eqx.filter_eval_shape(first_state, settings), "minimize")
+    return _minimize(settings, state, steps)
+
+
+def _settings(
+    outer, solver, problem_fn, theta0, x0, optimizer, gradient, stop, tolerance, projection,
+    stationary, warm, certify_every,
+) -> OuterStep:  # fmt: skip
+    """What all steps share, its numbers made arrays, so that new ones compile nothing."""
     theta0, x0 = of_own_dtype(theta0), of_own_dtype(x0)
     check_parameters(theta0, "theta0")
-    mode, rule = trees.arrays((gradient or Implicit(), stop or Stop()))
-    rest = (solver, optimizer, tolerance, projection)
-    solver, optimizer, tolerance, projection = trees.arrays(rest)
     outer, problem_fn = as_arguments(outer, problem_fn, theta0, x0)
-    settings = OuterStep(
+    return OuterStep(
         outer=outer,
-        solver=solver,
+        solver=trees.arrays(solver),
         problem_fn=problem_fn,
         theta=theta0,
         x0=x0,
-        optimizer=optimizer,
-        gradient=mode,
-        stop=rule,
-        tolerance=tolerance,
-        projection=projection,
+        optimizer=trees.arrays(optimizer),
+        gradient=trees.arrays(gradient),
+        stop=trees.arrays(stop),
+        tolerance=trees.arrays(tolerance),
+        projection=trees.arrays(projection),
         stationary=None if stationary is None else jnp.asarray(stationary),
         warm=warm,
         certify_every=certify_every,
     )
-    if state is not None:
-        check_like(state, eqx.filter_eval_shape(first_state, settings), "minimize")
-    return _minimize(settings, state, steps)
 
 
 @eqx.filter_jit

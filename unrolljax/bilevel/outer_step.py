@@ -11,7 +11,7 @@ import optax
 from jax.tree_util import tree_map
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from unrolljax.bilevel.hypergradient import Report, all_finite, evaluate, norm
+from unrolljax.bilevel.hypergradient import Report, evaluate, norm
 from unrolljax.bilevel.inputs import of_own_dtype
 from unrolljax.bilevel.tolerance import Schedule
 from unrolljax.core import trees
@@ -125,7 +125,7 @@ def _update(settings: OuterStep, state: OuterState, slope: Theta, value: Array):
 def _judge(gradient: GradientMode, status: Array, numbers: PyTree[Array]):
     """Whether the step may be taken, and its status: that of the report, or NONFINITE."""
     no_failure = (status <= Status.COMPLETED) | (status == Status.UNCERTAIN)
-    finite = all_finite(numbers)
+    finite = trees.all_finite(numbers)
     ignores = getattr(gradient, "on_failure", "nan") == "ignore"
     good = finite if ignores else finite & no_failure
     return good, jnp.where(no_failure & ~finite, Status.NONFINITE, status).astype(jnp.int32)

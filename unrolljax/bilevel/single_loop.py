@@ -89,11 +89,7 @@ def single_loop(
     Works under jit and vmap. The result has no derivative: differentiating it gives NaN. Raises
     ValueError or TypeError for inputs that cannot work; an overflow becomes a status.
     """
-    check_steps(steps, "single_loop")
-    if method not in ("saba", "soba"):
-        raise ValueError(f"single_loop(method={method!r}) is unknown: 'saba' or 'soba'.")
-    if record_every < 0:
-        raise ValueError(f"single_loop(record_every={record_every}) must be 0 (never) or more.")
+    _check(steps, method, record_every)
     theta0, x0 = of_own_dtype(theta0), of_own_dtype(x0)
     check_parameters(theta0, "theta0")
     outer_data, inner_data = trees.arrays((outer_data, inner_data))
@@ -113,6 +109,14 @@ def single_loop(
         like = eqx.filter_eval_shape(first_state, problem, theta0, x0, method)
         check_like(state, like, "single_loop")
     return _run(problem, theta0, x0, state, method, steps, record_every)
+
+
+def _check(steps: int, method: str, record_every: int) -> None:
+    check_steps(steps, "single_loop")
+    if method not in ("saba", "soba"):
+        raise ValueError(f"single_loop(method={method!r}) is unknown: 'saba' or 'soba'.")
+    if record_every < 0:
+        raise ValueError(f"single_loop(record_every={record_every}) must be 0 (never) or more.")
 
 
 @eqx.filter_jit

@@ -22,7 +22,6 @@ from unrolljax.bilevel.blocks import (
     reduce_variance,
     remember,
 )
-from unrolljax.bilevel.hypergradient import all_finite
 from unrolljax.bilevel.outer_step import Projection
 from unrolljax.bilevel.tolerance import Schedule
 from unrolljax.core import trees
@@ -79,7 +78,7 @@ def advance(problem: StochasticProblem, state: SingleLoopState) -> SingleLoopSta
     inner = _inner_terms(problem, state, pick(problem.inner_blocks, i))
     outer = _outer_terms(problem, state, pick(problem.outer_blocks, j))
     moved = _move(problem, state, *_estimates(state, i, inner, j, outer))
-    good = all_finite(moved)
+    good = trees.all_finite(moved)
     # The tables are too large to be chosen from as a whole: a bad step rewrites their old rows.
     tables = (None, None)
     if state.inner is not None and state.outer is not None:

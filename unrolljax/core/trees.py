@@ -44,6 +44,12 @@ def real_dot(a: PyTree[Array], b: PyTree[Array]) -> Array:
     return functools.reduce(jnp.add, tree_leaves(products))
 
 
+def all_finite(tree: PyTree) -> Array:
+    """Whether every entry of every inexact array is a finite number."""
+    numbers = [leaf for leaf in tree_leaves(tree) if eqx.is_inexact_array(leaf)]
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in numbers]))
+
+
 def where(condition: Array, a: PyTree, b: PyTree) -> PyTree:
     """`a` where a scalar condition holds, else `b`; leaves that are no arrays come from `a`."""
     return tree_map(lambda u, v: jnp.where(condition, u, v) if eqx.is_array(u) else u, a, b)

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.tree_util import tree_map
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from unrolljax.core import trees
 from unrolljax.core.solution import Solution
@@ -43,6 +43,17 @@ class OuterGradient(NamedTuple):
     solution: Solution
     adjoint: Unknown | None
     linear: LinearReport | None
+
+    @property
+    def status(self) -> Int[Array, ""]:
+        """The first failure of: the solve, the adjoint solve, the gradient's finiteness."""
+        status = self.solution.status
+        if self.linear is not None:
+            unsolved = (status <= Status.COMPLETED) & (self.linear.status != Status.CONVERGED)
+            status = jnp.where(unsolved, self.linear.status, status)
+        infinite = ~trees.all_finite((self.value, self.gradient))
+        unusable = (status <= Status.COMPLETED) & infinite
+        return jnp.where(unusable, Status.NONFINITE, status).astype(jnp.int32)
 
 
 def outer_gradient(

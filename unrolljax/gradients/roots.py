@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
-from jax.tree_util import tree_leaves, tree_map
+from jax.tree_util import tree_map
 from jaxtyping import Array, PyTree
 
 from unrolljax.core import trees
@@ -148,5 +148,5 @@ def _only(theta: tuple[tuple, dict], argnums: Sequence[int]) -> tuple[tuple, dic
 
 def _holds(residual: PyTree[Array], x: PyTree[Array], tol: float | Array | None) -> Array:
     size = trees.norm(residual)
-    finite = jnp.all(jnp.asarray([jnp.all(jnp.isfinite(leaf)) for leaf in tree_leaves(residual)]))
+    finite = trees.all_finite(residual)
     return finite if tol is None else finite & (size <= tol * (1 + trees.norm(x)))

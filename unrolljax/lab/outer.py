@@ -2,15 +2,16 @@
 
 import dataclasses
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Bool, Int, PyTree
+from jaxtyping import Array, Int, PyTree
 
+from unrolljax.core import trees
 from unrolljax.lab.experiment import Experiment, Outcome
 from unrolljax.lab.record import Record, count, failed
 
@@ -73,7 +74,7 @@ class Outer:
         outcome, gradient = self.slope(state.parameters, data, batch, state.carry)
         _check_carry(state.carry, outcome.carry)
         statuses = count(outcome.status)
-        good = _finite(outcome.loss) & _finite(gradient)
+        good = trees.all_finite((outcome.loss, gradient))
         good &= failed(statuses) <= self._may_fail(outcome)
         going = state.bad_step < 0
         updates, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
@@ -150,8 +151,3 @@ def _check_carry(before: PyTree[Array], after: PyTree[Array]) -> None:
             f"The loss returns a carry of {shapes[1]}, and was given one of {shapes[0]}: return "
             "warm starts in the form of Experiment.start(batch), or none where there is no start."
         )
-
-
-def _finite(tree: Any) -> Bool[Array, ""]:
-    leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
-    return jnp.all(jnp.stack(leaves))

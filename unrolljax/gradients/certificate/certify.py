@@ -184,14 +184,8 @@ def _loosely(condition: Condition, theta: Theta, x: Unknown, tol: Array) -> Cond
 
 def _status(found: OuterGradient, end: Corrected, tol: Array) -> Int[Array, ""]:
     """Of the estimate; where the gradient itself is not finite, of what broke it."""
-    status = end.status(tol)
-    finite = jnp.stack([jnp.all(jnp.isfinite(v)) for v in tree_leaves(found.gradient)])
-    broken = found.solution.status
-    if found.linear is not None:
-        converged = broken == Status.CONVERGED
-        broken = jnp.where(converged, found.linear.status, broken)
-    broken = jnp.where(broken <= Status.COMPLETED, Status.NONFINITE, broken)
-    return jnp.where(jnp.all(finite), status, broken).astype(jnp.int32)
+    finite = trees.all_finite(found.gradient)
+    return jnp.where(finite, end.status(tol), found.status).astype(jnp.int32)
 
 
 def _bound(constants: Constants, end: Corrected) -> Float[Array, ""]:

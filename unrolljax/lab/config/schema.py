@@ -5,6 +5,7 @@ from typing import Literal, Self
 import optax
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from unrolljax.core.stop import Stop
 from unrolljax.gradients.mode import GradientMode
 from unrolljax.lab.config.targets import Target
 
@@ -34,6 +35,17 @@ class Train(Section):
         if self.patience is not None and self.evaluate_every == 0:
             raise ValueError("patience counts evaluations, so it needs evaluate_every >= 1")
         return self
+
+
+class Stopping(Section):
+    """When a solve stops: the section that a configuration calls `stop`."""
+
+    max_steps: int = Field(ge=1)
+    tol: float = Field(gt=0)
+
+    def build(self) -> Stop:
+        """The stopping rule."""
+        return Stop(self.max_steps, self.tol)
 
 
 class Config(Section):
