@@ -15,7 +15,8 @@ from pydantic import Field
 
 import unrolljax as uj
 from experiments.hyperparameter.baseline import grid_search
-from experiments.hyperparameter.data import Task, load
+from experiments.hyperparameter.data import Task, curvature, load
+from experiments.hyperparameter.evaluation import fit, scores
 from experiments.hyperparameter.figure import draw
 from experiments.hyperparameter.problem import Data, Model, Penalties, Training, Validation
 from unrolljax import bilevel, lab
@@ -44,19 +45,14 @@ def build(config: Config) -> lab.Experiment:
     classify = config.task == "breast_cancer"
     powers = jnp.asarray(table.powers * 1.0)
     data = Data(jnp.asarray(table.A), jnp.asarray(table.y), powers, classify)
-    curvature = np.linalg.norm(np.c_[table.A, np.ones(len(table.y))][table.fold >= 0], 2) ** 2
-    curvature /= np.sum(table.fold >= 0) * (1 - 1 / config.folds) * (4 if classify else 1)
-    solver = uj.solvers.ProximalGradient(1 / float(curvature), accelerated=True)
+    solver = uj.solvers.ProximalGradient(1 / curvature(table, classify), accelerated=True)
     stop = config.stop.build()
     folds = jnp.asarray(table.fold[None] == np.arange(config.folds)[:, None])
     seen = jnp.asarray(table.fold >= 0)
 
-    def zero(validated: Bool[Array, " samples"]) -> Model:
-        del validated
-        return Model(jnp.zeros((), data.y.dtype), jnp.zeros(data.A.shape[1], data.A.dtype))
-
     def start(batch: Bool[Array, "folds samples"]) -> tuple[Model, Model]:
-        return jax.vmap(zero)(batch), jax.vmap(zero)(batch)
+        zeros = jax.tree.map(lambda v: jnp.zeros((len(batch), *v.shape), v.dtype), data.zero)
+        return zeros, zeros
 
     def loss(
         penalties: Penalties, data: Data, batch: Array, carry: tuple[Model, Model]
@@ -87,39 +83,21 @@ def build(config: Config) -> lab.Experiment:
         total = uj.with_gradient(value, slope, penalties)
         return lab.Outcome(total, found.failure, numbers, carry)
 
-    def fit(penalties: Penalties) -> Model:
-        problem = Training(data, seen)(penalties)
-        tight = uj.Stop(20 * config.stop.max_steps, config.stop.tol)
-        solution = uj.solve(solver, problem, zero(seen), gradient=uj.Detach(), stop=tight)
-        return solution.raise_if_failed().value
-
-    def scores(model: Model) -> dict[str, float]:
-        predicted = data.A @ model.weights + model.intercept
-        wrong = jnp.sign(predicted) != data.y if classify else (predicted - data.y) ** 2
-        name = "test error rate" if classify else "test mean squared error"
-        return {
-            "test loss": float(data.loss(model, ~seen)),
-            name: float(jnp.mean(wrong, where=~seen)),
-            "features": int(jnp.sum(model.weights != 0)),
-        }
-
     def finish(penalties: Penalties, folder: Path) -> dict[str, Any]:
         search = grid_search(table, classify, config.grid)
+        tight = uj.Stop(20 * config.stop.max_steps, config.stop.tol)
         models = {
-            "first penalties": fit(first),
-            "hypergradients": fit(penalties),
+            "first penalties": fit(data, seen, first, solver, tight),
+            "hypergradients": fit(data, seen, penalties, solver, tight),
             "grid search": Model(jnp.asarray(search.intercept), jnp.asarray(search.weights)),
         }
-        rows = {name: scores(model) for name, model in models.items()}
+        rows = {name: scores(data, ~seen, model) for name, model in models.items()}
         lines = [line for line in metrics.read(folder / "metrics.jsonl") if "loss" in line]
         draw(folder / "figure.png", penalties, lines, search.validation)
         rows["hypergradients"]["validation loss"] = lines[-1]["validation loss"]
         rows["grid search"] |= {"validation loss": search.validation, "fits": search.fits}
-        return {
-            config.task: rows,
-            "l1": float(jnp.exp(penalties.l1)),
-            "l2": float(jnp.exp(penalties.l2)),
-        }
+        learned = {name: float(jnp.exp(getattr(penalties, name))) for name in ("l1", "l2")}
+        return {config.task: rows, **learned}
 
     l1, l2 = (jnp.asarray(np.log(weight)) for weight in (config.first_l1, config.first_l2))
     first = Penalties(l1, l2, jnp.zeros(table.powers.shape[1]))

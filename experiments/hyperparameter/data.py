@@ -46,3 +46,11 @@ def load(task: Task, degree: int, folds: int, test_share: float, seed: int) -> T
     else:
         y = (target - target[seen].mean()) / target[seen].std()
     return Table(np.asarray(A), y, np.asarray(polynomial.powers_), fold)
+
+
+def curvature(table: Table, classify: bool) -> float:
+    """Bound on the curvature of a fold's training loss, a column of ones included."""
+    seen = table.fold >= 0
+    folds = table.fold.max() + 1
+    largest = np.linalg.norm(np.c_[table.A, np.ones(len(table.y))][seen], 2) ** 2
+    return float(largest / (seen.sum() * (1 - 1 / folds) * (4 if classify else 1)))

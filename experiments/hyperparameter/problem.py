@@ -36,6 +36,11 @@ class Data(eqx.Module):
     powers: Float[Array, "features inputs"]
     classify: bool = eqx.field(static=True)
 
+    @property
+    def zero(self) -> Model:
+        """The model that predicts nothing: where solves start."""
+        return Model(jnp.zeros((), self.y.dtype), jnp.zeros(self.A.shape[1], self.A.dtype))
+
     def loss(self, model: Model, chosen: Bool[Array, " samples"]) -> Float[Array, ""]:
         """Mean logistic loss, or half the mean squared error, of the chosen samples."""
         predicted = self.A @ model.weights + model.intercept

@@ -92,23 +92,29 @@ def single_loop(
     _check(steps, method, record_every)
     theta0, x0 = of_own_dtype(theta0), of_own_dtype(x0)
     check_parameters(theta0, "theta0")
-    outer_data, inner_data = trees.arrays((outer_data, inner_data))
-    outer, inner = trees.arrays((outer, inner))
-    inner_step, outer_step, projection = trees.arrays((inner_step, outer_step, projection))
-    problem = StochasticProblem(
-        outer=hoist_function(outer, theta0, x0, outer_data),
-        inner=hoist_function(inner, theta0, x0, inner_data),
-        outer_blocks=in_blocks(outer_data, batch_sizes[0], "outer_data"),
-        inner_blocks=in_blocks(inner_data, batch_sizes[1], "inner_data"),
+    functions, data = trees.arrays(((outer, inner), (outer_data, inner_data)))
+    moves = trees.arrays((inner_step, outer_step, projection))
+    problem = _problem(functions, data, moves, theta0, x0, batch_sizes, key)
+    if state is not None:
+        like = eqx.filter_eval_shape(first_state, problem, theta0, x0, method)
+        check_like(state, like, "single_loop")
+    return _run(problem, theta0, x0, state, method, steps, record_every)
+
+
+def _problem(functions, data, moves, theta0, x0, batch_sizes, key) -> StochasticProblem:
+    """What all steps share; pairs are of (outer, inner)."""
+    outer, inner = (hoist_function(f, theta0, x0, d) for f, d in zip(functions, data, strict=True))
+    inner_step, outer_step, projection = moves
+    return StochasticProblem(
+        outer=outer,
+        inner=inner,
+        outer_blocks=in_blocks(data[0], batch_sizes[0], "outer_data"),
+        inner_blocks=in_blocks(data[1], batch_sizes[1], "inner_data"),
         inner_step=inner_step,
         outer_step=outer_step,
         projection=projection,
         key=key,
     )
-    if state is not None:
-        like = eqx.filter_eval_shape(first_state, problem, theta0, x0, method)
-        check_like(state, like, "single_loop")
-    return _run(problem, theta0, x0, state, method, steps, record_every)
 
 
 def _check(steps: int, method: str, record_every: int) -> None:
