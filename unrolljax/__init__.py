@@ -1,6 +1,6 @@
 """unrolljax: write a solver once as a pure step; choose by a flag how its gradient is computed."""
 
-from unrolljax import bilevel, prox, solvers
+from unrolljax import bilevel, prox, solvers, sparse
 from unrolljax.core.minimiser import Minimiser
 from unrolljax.core.problem import Composite, Objective, Residuals, Saddle
 from unrolljax.core.solution import Solution, SolveFailed
@@ -65,6 +65,7 @@ __all__ = [
     "root_vjp",
     "solve",
     "solvers",
+    "sparse",
     "truncation_depth",
     "with_gradient",
 ]
