@@ -1,0 +1,1 @@
+"""Sparse recovery against published numbers and peers: `python -m benchmarks.sparse`."""
