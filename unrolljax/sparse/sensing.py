@@ -1,0 +1,63 @@
+"""Linear measurements of sparse codes: the operator, its analytic weight, one problem."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from unrolljax.sparse.analytic import analytic_weight
+from unrolljax.sparse.partition import Entries, Partition
+
+
+class Sensing(eqx.Module):
+    """A matrix with unit columns, and the analytic weight by which networks correlate.
+
+    `W` has the shape of `A` and diagonal blocks `W_g^T A_g = I`; see `analytic_weight`. A sensing
+    operator of another kind has the same three methods.
+    """
+
+    A: Float[Array, "m n"]
+    W: Float[Array, "m n"]
+
+    @classmethod
+    def of(cls, A: ArrayLike, partition: Partition | None = None) -> "Sensing":
+        """The matrix with its analytic weight for a partition (single entries by default).
+
+        The weight is computed in float64 and given in the precision of A. Raises a ValueError
+        unless A is a finite matrix with unit columns and full row rank.
+        """
+        dtype = jnp.result_type(A)
+        W = analytic_weight(np.asarray(A, np.float64), partition or Entries())
+        return cls(jnp.asarray(A), jnp.asarray(W, dtype))
+
+    @property
+    def unknowns(self) -> int:
+        """Entries of a code."""
+        return self.A.shape[1]
+
+    def measure(self, x: Float[Array, " n"]) -> Float[Array, " m"]:
+        """`A x`."""
+        return self.A @ x
+
+    def correlate(
+        self, residual: Float[Array, " m"], blend: Array | None = None
+    ) -> Float[Array, " n"]:
+        """`W^T r`; with a blend b `((1 - b) W + b A)^T r`."""
+        W = self.W if blend is None else self.W + blend * (self.A - self.W)
+        return W.T @ residual
+
+    def transpose(self, residual: Float[Array, " m"]) -> Float[Array, " n"]:
+        """`A^T r`."""
+        return self.A.T @ residual
+
+
+class Recovery(eqx.Module):
+    """The problem that a network solves: find the sparse x of which `y` was measured."""
+
+    sensing: Sensing
+    y: Float[Array, " m"]
+
+    def residual(self, x: Float[Array, " n"]) -> Float[Array, " m"]:
+        """`A x - y`."""
+        return self.sensing.measure(x) - self.y
