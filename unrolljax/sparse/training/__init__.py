@@ -1,0 +1,40 @@
+"""Training learned-ISTA networks: codes, losses in dB, search, stages, recipes."""
+
+from unrolljax.sparse.training.codes import Codes, Ensemble, draw_mixture
+from unrolljax.sparse.training.fit import Fit, fit
+from unrolljax.sparse.training.nmse import mean_nmse, total_nmse
+from unrolljax.sparse.training.rates import bounded_adam, grouped_adam
+from unrolljax.sparse.training.recipes import (
+    trained,
+    trained_alista,
+    trained_coupled,
+    trained_hybrid,
+    tuned_hyperlista,
+)
+from unrolljax.sparse.training.stagewise import search_layers, train_stages
+from unrolljax.sparse.training.task import Task, loss, sample
+from unrolljax.sparse.training.tune import Tuned, tune
+
+__all__ = [
+    "Codes",
+    "Ensemble",
+    "Fit",
+    "Task",
+    "Tuned",
+    "bounded_adam",
+    "draw_mixture",
+    "fit",
+    "grouped_adam",
+    "loss",
+    "mean_nmse",
+    "sample",
+    "search_layers",
+    "total_nmse",
+    "train_stages",
+    "trained",
+    "trained_alista",
+    "trained_coupled",
+    "trained_hybrid",
+    "tune",
+    "tuned_hyperlista",
+]
