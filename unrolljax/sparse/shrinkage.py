@@ -1,5 +1,7 @@
 """Shrinkage with support selection: the largest groups pass whole, the others are shrunk."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -54,7 +56,12 @@ def gate(
     The shrinkage of a Bernoulli-Gaussian prior (Borgerding et al. 2017, eq. 40) without its
     Wiener factor: smooth, zero at zero, the identity far above the threshold.
     """
-    smallest = jnp.finfo(v.dtype).tiny
-    # Far above the threshold the gate is 1; the bounds keep 0 / 0 and overflow out of derivatives.
-    ratio = jnp.minimum(partition.norms(v) / jnp.maximum(threshold, smallest), FAR)
+    ratio = relative(partition.norms(v), threshold)
     return v * partition.spread(jax.nn.sigmoid(sharpness * (ratio**2 - 1)))
+
+
+def relative(norms: Float[Array, " groups"], threshold: Array) -> Float[Array, " groups"]:
+    """`norms / threshold`, at most `FAR`; derivatives are finite where both are zero."""
+    # Derivatives divide by the square of the threshold, which must not underflow.
+    smallest = math.sqrt(jnp.finfo(norms.dtype).tiny)
+    return jnp.minimum(norms / jnp.maximum(threshold, smallest), FAR)

@@ -9,7 +9,7 @@ from unrolljax.sparse.networks.network import LayerState, Network
 from unrolljax.sparse.networks.stack import stacked
 from unrolljax.sparse.partition import Entries, Partition
 from unrolljax.sparse.sensing import Recovery
-from unrolljax.sparse.shrinkage import gate
+from unrolljax.sparse.shrinkage import gate, relative
 
 
 class HybridLayer(NamedTuple):
@@ -61,5 +61,5 @@ class HybridLISTA(Network):
 
 def _smooth_share(norms: Float[Array, " groups"], threshold: Array) -> Float[Array, ""]:
     """About the share of norms above the threshold."""
-    floor = jnp.maximum(threshold**2, jnp.finfo(norms.dtype).tiny)
-    return jnp.mean(norms**2 / (norms**2 + floor))
+    squares = relative(norms, threshold) ** 2
+    return jnp.mean(squares / (squares + 1))
