@@ -1,5 +1,7 @@
 """Linear measurements of sparse codes: the operator, its analytic weight, one problem."""
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +16,7 @@ class Sensing(eqx.Module):
     """A matrix with unit columns, and the analytic weight by which networks correlate.
 
     `W` has the shape of `A` and diagonal blocks `W_g^T A_g = I`; see `analytic_weight`. A sensing
-    operator of another kind has the same three methods.
+    operator of another kind has the same three methods and two properties.
     """
 
     A: Float[Array, "m n"]
@@ -35,6 +37,11 @@ class Sensing(eqx.Module):
     def unknowns(self) -> int:
         """Entries of a code."""
         return self.A.shape[1]
+
+    @property
+    def dtype(self) -> Any:
+        """The precision of codes and measurements."""
+        return self.A.dtype
 
     def measure(self, x: Float[Array, " n"]) -> Float[Array, " m"]:
         """`A x`."""

@@ -32,7 +32,7 @@ class Ensemble(eqx.Module):
 
     def draw(self, sensing: Sensing, key: Array, problems: int) -> Codes:
         """So many problems; the same key gives the same ones."""
-        dtype = sensing.A.dtype
+        dtype = sensing.dtype
         n = sensing.unknowns
         where, what, noise = jax.random.split(key, 3)
         groups = self.partition.norms(jnp.zeros(n, dtype)).size

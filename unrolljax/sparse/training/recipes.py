@@ -46,7 +46,7 @@ def tuned_hyperlista(
 ) -> tuple[HyperLISTA, Tuned]:
     """The three constants, by gradient-free search from many starts on `problems` codes."""
     codes = tasks.codes_of(task, key, problems)
-    dtype = task.sensing.A.dtype
+    dtype = task.sensing.dtype
 
     def network(constants: np.ndarray) -> HyperLISTA:
         return HyperLISTA.start(constants, partition, dtype)
@@ -82,7 +82,7 @@ def trained_hybrid(
     steps: int = 200,
 ) -> Fit:
     """Four numbers a layer (five if blended)."""
-    start = HybridLISTA.start(depth, partition, blended, task.sensing.A.dtype)
+    start = HybridLISTA.start(depth, partition, blended, task.sensing.dtype)
     return trained(start, task, key, steps)
 
 
@@ -96,7 +96,7 @@ def trained_alista(
 ) -> Fit:
     """Two numbers a layer: each layer by search, then all jointly."""
     selection = Selection(0.012, 0.13) if selection is None else selection
-    dtype = task.sensing.A.dtype
+    dtype = task.sensing.dtype
     start = ALISTA.start(depth, selection=selection, partition=partition, dtype=dtype)
     codes = tasks.codes_of(task, jax.random.fold_in(key, 2), task.problems)
     searched, _ = search_layers(start, _scalars(dtype), task.sensing, codes)
