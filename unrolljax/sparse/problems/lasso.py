@@ -1,6 +1,7 @@
 """The lasso and the elastic net, with the duality gap that certifies an approximate solution."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
@@ -14,15 +15,33 @@ class Lasso(eqx.Module):
 
     - `A`: (measurements, unknowns); `y`: (measurements,).
     - `weight`: a scalar, or one weight for each unknown (the weighted lasso).
+    - `sample_weight`: (measurements,), factors on the measurements' squared misfits; None for 1.
     """
 
     A: Float[Array, "m n"]
     y: Float[Array, " m"]
     weight: Float[Array, "*n"] | float
+    sample_weight: Float[Array, " m"] | None = eqx.field(default=None, kw_only=True)
+
+    def misfit(self, prediction: Float[Array, " m"]) -> Float[Array, ""]:
+        """Half the squared distance of a prediction `A x` from y; the smooth part is made of it."""
+        return self._total((prediction - self.y) ** 2) / 2
+
+    def slope(self, prediction: Float[Array, " m"]) -> Float[Array, " m"]:
+        """The gradient of the misfit."""
+        return jax.grad(self.misfit)(prediction)
+
+    def curvature(self, prediction: Float[Array, " m"]) -> Float[Array, " m"]:
+        """The diagonal of the misfit's Hessian; there is nothing beside it."""
+        return jax.jvp(self.slope, (prediction,), (jnp.ones_like(prediction),))[1]
+
+    def ridge_weight(self) -> Float[Array, ""] | float:
+        """The weight of `|x|^2 / 2` in the smooth part."""
+        return 0.0
 
     def smooth(self, x: Float[Array, " n"]) -> Float[Array, ""]:
         """Half the squared misfit."""
-        return jnp.sum((self.A @ x - self.y) ** 2) / 2
+        return self.misfit(self.A @ x)
 
     def prox(self, v: Float[Array, " n"], step: ArrayLike) -> Float[Array, " n"]:
         """Soft thresholding."""
@@ -33,8 +52,8 @@ class Lasso(eqx.Module):
         return jnp.sum(self.weight * jnp.abs(x))
 
     def support(self, x: Float[Array, " n"]) -> Bool[Array, " n"]:
-        """The unknowns that are not zero."""
-        return x != 0
+        """The unknowns that are not zero, and those that nothing penalises."""
+        return (x != 0) | (jnp.asarray(self.weight) == 0)
 
     def objective(self, x: Float[Array, " n"]) -> Float[Array, ""]:
         """Misfit plus penalty."""
@@ -53,18 +72,27 @@ class Lasso(eqx.Module):
         """
         dual_norm = self.dual_norm(trees.gradient(self.smooth, x))
         scale = 1 / jnp.maximum(dual_norm, 1)
-        dual = scale * jnp.sum((self.y - self.A @ x) * self.y) - scale**2 * self.smooth(x)
+        fit = self._total((self.y - self.A @ x) * self.y)
+        dual = scale * fit - scale**2 * self.smooth(x)
         return self.objective(x) - dual
 
     def largest_weight(self) -> Float[Array, ""]:
         """The factor on the weights from which on the solution is zero."""
-        return self.dual_norm(self.A.T @ self.y)
+        return self.dual_norm(self.slope(jnp.zeros_like(self.y)) @ self.A)
+
+    def _total(self, losses: Float[Array, " m"]) -> Float[Array, ""]:
+        """The weighted sum over measurements."""
+        return jnp.sum(losses if self.sample_weight is None else self.sample_weight * losses)
 
 
 class ElasticNet(Lasso):
     """Minimise `|A x - y|^2 / 2 + sum(weight * |x|) + ridge |x|^2 / 2` (Zou & Hastie 2005)."""
 
     ridge: Float[Array, ""] | float = 0.0
+
+    def ridge_weight(self) -> Float[Array, ""] | float:
+        """The ridge penalty's weight."""
+        return self.ridge
 
     def smooth(self, x: Float[Array, " n"]) -> Float[Array, ""]:
         """Half the squared misfit, and the ridge penalty."""
