@@ -58,11 +58,7 @@ class Blocks(Partition):
 
     def norms(self, v: Float[Array, " n"]) -> Float[Array, " groups"]:
         """The norm of each block."""
-        if v.size % self.size:
-            raise ValueError(
-                f"Blocks(size={self.size}) do not cover {v.size} unknowns: the size must divide "
-                "their number. Use Groups(labels) for groups of different sizes."
-            )
+        self._check(v.size)
         return prox.group_norm(v.reshape(-1, self.size))
 
     def spread(self, values: Array) -> Array:
@@ -71,7 +67,15 @@ class Blocks(Partition):
 
     def members(self, unknowns: int) -> list[np.ndarray]:
         """Neighbours."""
+        self._check(unknowns)
         return list(np.arange(unknowns).reshape(-1, self.size))
+
+    def _check(self, unknowns: int) -> None:
+        if unknowns % self.size:
+            raise ValueError(
+                f"Blocks(size={self.size}) do not cover {unknowns} unknowns: the size must divide "
+                "their number. Use Groups(labels) for groups of different sizes."
+            )
 
 
 class Groups(Partition):

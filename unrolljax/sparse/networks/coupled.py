@@ -52,7 +52,7 @@ class CoupledLISTA(Network):
     def from_alista(cls, network: ALISTA, sensing: Sensing) -> "CoupledLISTA":
         """The network that does what a trained ALISTA does: scalars before matrices."""
         steps = jnp.exp(network.layers.log_step)
-        weight = steps[:, None, None] * sensing.W
+        weight = jnp.einsum("k,mn->kmn", steps, sensing.W)
         layers = CoupledLayer(weight, network.layers.log_threshold)
         return cls(layers, network.selection, network.partition)
 

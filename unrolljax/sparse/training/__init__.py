@@ -1,5 +1,6 @@
 """Training learned-ISTA networks: codes, losses in dB, search, stages, recipes."""
 
+from unrolljax.sparse.training.baselines import best_weight, lasso_codes, oracle_codes
 from unrolljax.sparse.training.codes import Codes, Ensemble, draw_mixture
 from unrolljax.sparse.training.fit import Fit, fit
 from unrolljax.sparse.training.nmse import mean_nmse, total_nmse
@@ -21,12 +22,15 @@ __all__ = [
     "Fit",
     "Task",
     "Tuned",
+    "best_weight",
     "bounded_adam",
     "draw_mixture",
     "fit",
     "grouped_adam",
+    "lasso_codes",
     "loss",
     "mean_nmse",
+    "oracle_codes",
     "sample",
     "search_layers",
     "total_nmse",

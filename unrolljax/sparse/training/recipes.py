@@ -43,9 +43,16 @@ def tuned_hyperlista(
     starts: int = 32,
     refined: int = 2,
     evaluations: int = 60,
+    harder: float = 1.2,
 ) -> tuple[HyperLISTA, Tuned]:
-    """The three constants, by gradient-free search from many starts on `problems` codes."""
-    codes = tasks.codes_of(task, key, problems)
+    """The three constants, by gradient-free search from many starts.
+
+    They are judged on `problems` codes of each ensemble, with `harder` times its probability: the
+    total error is decided by the few codes that have the most entries, of which a sample of
+    ordinary codes holds none or one.
+    """
+    ensembles = [dataclasses.replace(e, probability=harder * e.probability) for e in task.ensembles]
+    codes = tasks.codes_of(dataclasses.replace(task, ensembles=tuple(ensembles)), key, problems)
     dtype = task.sensing.dtype
 
     def network(constants: np.ndarray) -> HyperLISTA:
