@@ -63,7 +63,7 @@ class HoldOut(Criterion):
     ) -> Float[Array, ""]:
         """The mean misfit of the validation samples."""
         del theta, part
-        return self.validation.misfit(self.validation.A @ x) / self.validation.y.size
+        return self.validation.misfit(self.validation.A @ x) / _size(self.validation)
 
 
 class CrossValidation(Criterion):
@@ -96,17 +96,17 @@ class CrossValidation(Criterion):
 
     def inner(self, theta: Penalties, part: Int[Array, ""]) -> Lasso:
         """The problem without the samples of the fold."""
-        return theta.of(self._weighted(self.fold != part, float(self.problem.y.size)))
+        return theta.of(self._weighted(self.fold != part, _size(self.problem)))
 
     def loss(
         self, theta: Penalties, x: Float[Array, " n"], part: Int[Array, ""]
     ) -> Float[Array, ""]:
         """The fold's share of the mean."""
         del theta
-        left_out = self._weighted(self.fold == part, 1 / self.folds)
+        left_out = self._weighted(self.fold == part, 1 / jnp.asarray(self.folds, x.dtype))
         return left_out.misfit(self.problem.A @ x)
 
-    def _weighted(self, chosen: Bool[Array, " samples"], total: float) -> Lasso:
+    def _weighted(self, chosen: Bool[Array, " samples"], total: Float[Array, ""]) -> Lasso:
         """The problem on some samples, their weights scaled to a sum of `total`."""
         own = self.problem.sample_weight
         own = jnp.ones_like(self.problem.y) if own is None else own
@@ -161,6 +161,12 @@ class SURE(Criterion):
         term = 2 * self.sigma**2 / self.step * jnp.sum(self.probe * prediction)
         misfit = jnp.sum((self.problem.y - prediction) ** 2) - samples * self.sigma**2
         return jnp.where(part == 1, term, misfit - term) / samples
+
+
+def _size(problem: Lasso) -> Float[Array, ""]:
+    """The number of samples, or the sum of their weights."""
+    own = problem.sample_weight
+    return jnp.asarray(problem.y.size, problem.y.dtype) if own is None else jnp.sum(own)
 
 
 def degrees_of_freedom(problem: Lasso, x: Float[Array, " n"]) -> Int[Array, ""]:

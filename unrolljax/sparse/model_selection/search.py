@@ -77,15 +77,15 @@ def search(
     """
     unknowns = criterion.problem.A.shape[1]
     _check(criterion, grid, capacity)
-    descent = trees.arrays(Descent() if descent is None else descent)
+    schedule: Descent = trees.arrays(descent or Descent())
     tol = 1e-6 if criterion.problem.A.dtype == jnp.float64 else 1e-4
-    stop = trees.arrays(Stop(50, tol) if stop is None else stop)
+    stopping: Stop = trees.arrays(stop or Stop(50, tol))
     criterion, grid = trees.arrays((criterion, grid))
     capacity = min(capacity, unknowns)
     while True:
-        machinery = Machinery(WorkingSet(capacity), SupportAdjoint(capacity), stop)
+        machinery = Machinery(WorkingSet(capacity), SupportAdjoint(capacity), stopping)
         with one_blas_thread():
-            found = jax.block_until_ready(_search(criterion, grid, machinery, descent))
+            found = jax.block_until_ready(_search(criterion, grid, machinery, schedule))
         if int(found.status) != Status.CAPACITY_EXCEEDED or capacity == unknowns:
             return found
         capacity = min(2 * capacity, unknowns)
