@@ -16,7 +16,7 @@ def project_atoms(dictionary: Float[Array, "features atoms"]) -> Float[Array, "f
 
 def normalise_columns(matrix: Float[Array, "m n"]) -> Float[Array, "m n"]:
     """Columns of norm 1; columns of zeros stay."""
-    norms = jnp.sqrt(jnp.sum(matrix**2, axis=0))
+    norms = jnp.sqrt(jnp.sum(matrix**2, axis=0, keepdims=True))
     return matrix / jnp.where(norms > 0, norms, 1)
 
 
@@ -44,4 +44,4 @@ def replace_unused(
     _, worst = jax.lax.top_k(misfit, count)
     place = (jnp.cumsum(unused) - 1) % count
     candidates = normalise_columns(samples[worst[place]].T)
-    return Replaced(jnp.where(unused, candidates, dictionary), unused)
+    return Replaced(jnp.where(unused[None], candidates, dictionary), unused)

@@ -7,7 +7,6 @@ from typing import Any, Self
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.typing import ArrayLike
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -56,7 +55,7 @@ class _TaskDriven(BaseEstimator):
         self.tol = tol
         self.random_state = random_state
 
-    def transform(self, X: ArrayLike) -> Float[np.ndarray, "samples atoms"]:
+    def transform(self, X: Any) -> Float[np.ndarray, "samples atoms"]:
         """The sparse codes of samples; raises `SolveFailed` where one was not found."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
@@ -67,7 +66,7 @@ class _TaskDriven(BaseEstimator):
             raise SolveFailed("Samples could not be coded.\n" + "\n".join(lines))
         return codes.value.astype(np.float64)
 
-    def _outputs(self, X: ArrayLike) -> Float[np.ndarray, "samples outputs"]:
+    def _outputs(self, X: Any) -> Float[np.ndarray, "samples outputs"]:
         return self.transform(X) @ self.coef_.T + self.intercept_
 
     def _coder(self) -> Coder:
@@ -82,9 +81,9 @@ class _TaskDriven(BaseEstimator):
         scale = float(np.sqrt(np.mean(np.sum(X**2, axis=1))))
         self.scale_ = scale if scale > 0 else 1.0
         random = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
-        samples, targets = (jnp.asarray(v, float) for v in (X / self.scale_, targets))
+        samples, outputs = (jnp.asarray(v, float) for v in (X / self.scale_, targets))
         fitted = fit(
-            samples, targets, loss, self._coder(), random,
+            samples, outputs, loss, self._coder(), random,
             atoms=self.n_components, batch=self.batch_size, initial_epochs=self.initial_epochs,
             epochs=self.epochs, learning_rate=self.learning_rate, decay=self.decay,
         )  # fmt: skip
@@ -146,23 +145,23 @@ class TaskDrivenClassifier(ClassifierMixin, _TaskDriven):
     Numbers have JAX's default precision: float32 unless jax_enable_x64 is set.
     """
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: Any, y: Any) -> Self:
         """Learn from samples (samples, features) and labels (samples,)."""
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
         self.classes_, places = np.unique(y, return_inverse=True)
         return self._fit(X, np.eye(len(self.classes_))[places], cross_entropy)
 
-    def decision_function(self, X: ArrayLike) -> np.ndarray:
+    def decision_function(self, X: Any) -> np.ndarray:
         """Scores (samples, classes); of two classes, that of the second less that of the first."""
         scores = self._outputs(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
-    def predict_proba(self, X: ArrayLike) -> Float[np.ndarray, "samples classes"]:
+    def predict_proba(self, X: Any) -> Float[np.ndarray, "samples classes"]:
         """Probabilities of the classes."""
         return softmax(self._outputs(X), axis=1)
 
-    def predict(self, X: ArrayLike) -> np.ndarray:
+    def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each sample."""
         best = np.argmax(self._outputs(X), axis=1)
         return self.classes_[best]
@@ -175,7 +174,7 @@ class TaskDrivenRegressor(RegressorMixin, _TaskDriven):
     scaled to mean 0 and variance 1 (`target_mean_`, `target_scale_`).
     """
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: Any, y: Any) -> Self:
         """Learn from samples (samples, features) and numbers (samples,)."""
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         self.target_mean_, spread = float(np.mean(y)), float(np.std(y))
@@ -183,7 +182,7 @@ class TaskDrivenRegressor(RegressorMixin, _TaskDriven):
         targets = (y - self.target_mean_) / self.target_scale_
         return self._fit(X, targets[:, None], squared_error)
 
-    def predict(self, X: ArrayLike) -> Float[np.ndarray, " samples"]:
+    def predict(self, X: Any) -> Float[np.ndarray, " samples"]:
         """The predicted numbers."""
         return self._outputs(X)[:, 0] * self.target_scale_ + self.target_mean_
 

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -65,25 +64,25 @@ def fit(
     """
     _check(samples, targets, atoms=atoms, batch=batch, initial_epochs=initial_epochs, epochs=epochs)
     atoms, batch = min(atoms, len(samples)), min(batch, len(samples))
-    learning_rate, decay = (jnp.asarray(v, samples.dtype) for v in (learning_rate, decay))
+    numbers = {"learning_rate": learning_rate, "decay": decay}
+    numbers = {name: jnp.asarray(value, samples.dtype) for name, value in numbers.items()}
     count = len(samples)
     start = samples[random.choice(count, atoms, replace=False)].T
     batches = draw_batches(random, count, batch, initial_epochs)
     learned = learn_dictionary(samples, coder, normalise_columns(start), jnp.asarray(batches))
     codes = jnp.asarray(encode(coder, learned.dictionary, samples).value)
-    head, _ = fit_head(codes, targets, loss, decay, HEAD_STOP)
+    head, _ = fit_head(codes, targets, loss, numbers["decay"], HEAD_STOP)
     unsupervised = Model(learned.dictionary, head)
     batches = jnp.asarray(draw_batches(random, count, batch, epochs))
-    trained = train(
-        unsupervised, samples, targets, codes, coder, loss, batches,
-        learning_rate=learning_rate, decay=decay,
-    )  # fmt: skip
+    trained = train(unsupervised, samples, targets, codes, coder, loss, batches, **numbers)
     status = encode(coder, trained.model.dictionary, samples).status
     return Fitted(unsupervised, trained, status)
 
 
 def encode(
-    coder: Coder, dictionary: Float[Array, "features atoms"], samples: Float[Array, "n features"]
+    coder: Coder,
+    dictionary: Float[Array, "features atoms"],
+    samples: Float[Array, "n features"] | Float[np.ndarray, "n features"],
 ) -> Codes:
     """Codes of any number of samples, `CHUNK` at a time.
 
@@ -93,8 +92,9 @@ def encode(
     coder, dictionary = coder.without_gradient(), jnp.asarray(dictionary)
     rows = np.asarray(samples, dictionary.dtype)
     padded = np.pad(rows, ((0, -len(rows) % CHUNK), (0, 0)))
-    found = [_encode(coder, dictionary, part) for part in padded.reshape(-1, CHUNK, rows.shape[1])]
-    value, status = (np.concatenate(parts)[: len(rows)] for parts in zip(*found, strict=True))
+    parts = jnp.asarray(padded.reshape(-1, CHUNK, rows.shape[1]))
+    found = [_encode(coder, dictionary, part) for part in parts]
+    value, status = (np.concatenate(items)[: len(rows)] for items in zip(*found, strict=True))
     return Codes(value, status)
 
 

@@ -99,5 +99,5 @@ def update_atoms(
 def _replace(memory: _Memory, samples: Array) -> _Memory:
     """New atoms for unused ones, of which nothing is remembered."""
     dictionary, unused = replace_unused(memory.dictionary, samples, memory.codes)
-    A = jnp.where(unused[:, None] | unused, 0, memory.A)
-    return memory._replace(dictionary=dictionary, A=A, B=jnp.where(unused, 0, memory.B))
+    A = jnp.where(unused[:, None] | unused[None], 0, memory.A)
+    return memory._replace(dictionary=dictionary, A=A, B=jnp.where(unused[None], 0, memory.B))

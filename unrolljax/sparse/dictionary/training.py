@@ -1,6 +1,6 @@
 """Task-driven dictionary learning: dictionary and predictor trained on the loss of the task."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -108,7 +108,7 @@ def train(
     return Trained(last.model, last.codes, *seen)
 
 
-def _move(model: Model, direction: Model, learning_rate: Array | float) -> Model:
+def _move(model: Model, direction: Any, learning_rate: Array | float) -> Model:
     """One step, and the projection of the atoms."""
     dictionary = model.dictionary + learning_rate * direction.dictionary
     head = trees.add_scaled(model.head, HEAD_RATE * learning_rate, direction.head)
@@ -120,6 +120,6 @@ def _replace(state: _State, samples: Array, early: Array) -> tuple[Model, Array]
     model = state.model
     dictionary, unused = replace_unused(model.dictionary, samples, state.codes)
     unused = unused & early
-    dictionary = jnp.where(unused, dictionary, model.dictionary)
+    dictionary = jnp.where(unused[None], dictionary, model.dictionary)
     weights = jnp.where(unused[:, None], 0, model.head.weights)
     return Model(dictionary, Head(weights, model.head.intercept)), unused
