@@ -1,0 +1,1 @@
+"""Penalties of the lasso by hypergradients: `python -m experiments.lasso_path`."""
