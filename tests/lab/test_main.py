@@ -28,7 +28,8 @@ def test_a_run_leaves_a_whole_folder(whole):
     assert result["compilations_after_warmup"] == 0
     assert result["steps"] == 2000
     assert result["command"].startswith("python -m experiments.lista rows=8 ")
-    assert set(result["results"]) == {f"NMSE dB, {name}" for name in ("learned", "ISTA", "FISTA")}
+    errors = {f"NMSE dB, {name}" for name in ("learned", "ISTA", "FISTA")}
+    assert set(result["results"]) == errors | {"mean of dB, learned", "numbers"}
     assert "NMSE dB, learned" in output
     assert "step 2000/2000  loss " in (folder / "run.log").read_text()
     assert len(commands.result(folder)["parameters_sha256"]) == 64

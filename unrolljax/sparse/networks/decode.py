@@ -1,10 +1,13 @@
 """Codes of many measurements at once, after all layers or after each."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from unrolljax.core.solution import Solution
+from unrolljax.core.solver import Solver
 from unrolljax.core.stop import Stop
 from unrolljax.gradients.mode import GradientMode
 from unrolljax.gradients.solve import solve
@@ -40,15 +43,21 @@ def after_each_layer(
 ) -> Float[Array, "layers batch n"]:
     """The codes after each layer, for figures and for training layer by layer."""
     start = jnp.zeros(sensing.unknowns, y.dtype)
+    steps = network.depth if steps is None else steps
 
     def one(y: Float[Array, " m"]) -> Float[Array, "layers n"]:
-        problem = Recovery(sensing, y)
-
-        def advance(state, _):
-            state = network.step(problem, state)
-            return state, network.read(state)
-
-        first = network.init(problem, start)
-        return jax.lax.scan(advance, first, length=steps or network.depth)[1]
+        return after_each_step(network, Recovery(sensing, y), start, steps)
 
     return jax.vmap(one, out_axes=1)(y)
+
+
+def after_each_step(
+    solver: Solver, problem: Any, x0: Float[Array, " n"], steps: int
+) -> Float[Array, "steps n"]:
+    """The unknown after each of so many steps of any solver."""
+
+    def advance(state, _):
+        state = solver.step(problem, state)
+        return state, solver.read(state)
+
+    return jax.lax.scan(advance, solver.init(problem, x0), length=steps)[1]

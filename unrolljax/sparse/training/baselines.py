@@ -7,10 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from unrolljax.core.stop import Stop
-from unrolljax.gradients.detach import Detach
-from unrolljax.gradients.solve import solve
 from unrolljax.solvers.proximal_gradient import ProximalGradient
+from unrolljax.sparse.networks.decode import after_each_step
 from unrolljax.sparse.problems.lasso import Lasso
 from unrolljax.sparse.sensing import Sensing
 from unrolljax.sparse.training.codes import Codes
@@ -18,19 +16,24 @@ from unrolljax.sparse.training.nmse import total_nmse
 
 
 @functools.partial(jax.jit, static_argnames=("steps", "accelerated"))
+def lasso_codes_by_step(
+    sensing: Sensing, y: Float[Array, "batch m"], weight: Array, steps: int, accelerated: bool
+) -> Float[Array, "steps batch n"]:
+    """The codes after each step of ISTA, or FISTA, on the lasso of one weight."""
+    solver = ProximalGradient(1 / jnp.linalg.norm(sensing.A, 2) ** 2, accelerated)
+    start = jnp.zeros(sensing.unknowns, y.dtype)
+
+    def one(y: Float[Array, " m"]) -> Float[Array, "steps n"]:
+        return after_each_step(solver, Lasso(sensing.A, y, weight), start, steps)
+
+    return jax.vmap(one, out_axes=1)(y)
+
+
 def lasso_codes(
     sensing: Sensing, y: Float[Array, "batch m"], weight: Array, steps: int, accelerated: bool
 ) -> Float[Array, "batch n"]:
     """The codes after so many steps of ISTA, or FISTA, on the lasso of one weight."""
-    solver = ProximalGradient(1 / jnp.linalg.norm(sensing.A, 2) ** 2, accelerated)
-    start = jnp.zeros(sensing.unknowns, y.dtype)
-
-    def one(y: Float[Array, " m"]) -> Float[Array, " n"]:
-        problem = Lasso(sensing.A, y, weight)
-        stop = Stop(steps, tol=None)
-        return solve(solver, problem, start, gradient=Detach(), stop=stop).value
-
-    return jax.vmap(one)(y)
+    return lasso_codes_by_step(sensing, y, weight, steps, accelerated)[-1]
 
 
 def best_weight(sensing: Sensing, codes: Codes, steps: int, accelerated: bool) -> Array:

@@ -103,11 +103,18 @@ def trained_alista(
 ) -> Fit:
     """Two numbers a layer: each layer by search, then all jointly."""
     selection = Selection(0.012, 0.13) if selection is None else selection
+    searched = searched_alista(task, key, depth, selection, partition)
+    return trained(searched, task, key, steps, rate=0.02)
+
+
+def searched_alista(
+    task: Task, key: Array, depth: int, selection: Selection, partition: Partition | None = None
+) -> ALISTA:
+    """Each layer's two numbers by search, one layer after the other."""
     dtype = task.sensing.dtype
     start = ALISTA.start(depth, selection=selection, partition=partition, dtype=dtype)
     codes = tasks.codes_of(task, jax.random.fold_in(key, 2), task.problems)
-    searched, _ = search_layers(start, _scalars(dtype), task.sensing, codes)
-    return trained(searched, task, key, steps, rate=0.02)
+    return search_layers(start, _scalars(dtype), task.sensing, codes)[0]
 
 
 @functools.cache

@@ -1,6 +1,6 @@
 """Training layer by layer: by search for a layer of a few numbers, by gradients for any layer."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -17,10 +17,13 @@ from unrolljax.sparse.training.codes import Codes, Ensemble, draw_mixture
 from unrolljax.sparse.training.nmse import total_nmse
 
 
+Learned = TypeVar("Learned", bound=Network)
+
+
 @eqx.filter_jit
 def search_layers(
-    network: Network, candidates: Any, sensing: Sensing, codes: Codes
-) -> tuple[Network, Array]:
+    network: Learned, candidates: Any, sensing: Sensing, codes: Codes
+) -> tuple[Learned, Array]:
     """To each layer in turn the candidate that leaves the least error after it.
 
     `candidates` has the structure of `network.layers`, with a leading axis of candidates. Returns
@@ -47,7 +50,7 @@ def search_layers(
 
 
 def train_stages(
-    network: Network,
+    network: Learned,
     sensing: Sensing,
     ensembles: tuple[Ensemble, ...],
     optimizer: optax.GradientTransformation,
@@ -55,7 +58,7 @@ def train_stages(
     key: Array,
     problems: int = 64,
     former: float = 0.2,
-) -> tuple[Network, Array]:
+) -> tuple[Learned, Array]:
     """Gradient steps on the error after the first layer, the first two, and so on.
 
     Each stage takes `steps` steps of `optimizer`, whose rate is multiplied by `former` for the

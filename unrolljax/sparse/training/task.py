@@ -25,6 +25,13 @@ class Task(eqx.Module):
     weights: Float[Array, " ensembles"] | None = None
     problems: int = eqx.field(default=128, static=True)
 
+    def error(self, found: Float[Array, "batch n"], codes: Codes) -> Float[Array, ""]:
+        """The weighted mean over ensembles of the total NMSE in dB."""
+        rows = (len(self.ensembles), -1, codes.x.shape[1])
+        errors = jax.vmap(total_nmse)(found.reshape(rows), codes.x.reshape(rows))
+        weights = jnp.ones_like(errors) if self.weights is None else self.weights
+        return jnp.sum(errors * weights) / jnp.sum(weights)
+
 
 def sample(task: Task, key: Array) -> Codes:
     """A fresh batch."""
@@ -37,8 +44,5 @@ def codes_of(task: Task, key: Array, problems: int) -> Codes:
 
 
 def loss(network: Network, task: Task, codes: Codes) -> Float[Array, ""]:
-    """The weighted mean over ensembles of the total NMSE in dB after all layers."""
-    found = decode(network, task.sensing, codes.y).value
-    rows = (len(task.ensembles), -1, codes.x.shape[1])
-    errors = jax.vmap(total_nmse)(found.reshape(rows), codes.x.reshape(rows))
-    return jnp.mean(errors) if task.weights is None else jnp.average(errors, weights=task.weights)
+    """The task's error after all layers."""
+    return task.error(decode(network, task.sensing, codes.y).value, codes)
