@@ -12,6 +12,7 @@ from jaxtyping import Array
 
 import unrolljax as uj
 from unrolljax.sparse import dictionary as dl
+from unrolljax.sparse.dictionary.coder import ON_THE_SUPPORT
 
 L1, L2, RUNS = 0.1, 0.01, 9
 
@@ -46,7 +47,7 @@ def race(X: np.ndarray, y: np.ndarray, tol: float) -> Race:
 
         return jax.jit(jax.grad(value))
 
-    implicit = slope(dl.coder.ON_THE_SUPPORT, stop)
+    implicit = slope(ON_THE_SUPPORT, stop)
     unrolled = slope(uj.Unroll(), uj.Stop(steps, tol))
     gap = float(jnp.linalg.norm(implicit(D) - unrolled(D)) / jnp.linalg.norm(implicit(D)))
     seconds = [(_seconds(implicit, D), _seconds(unrolled, D)) for _ in range(RUNS)]

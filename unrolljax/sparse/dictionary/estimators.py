@@ -19,7 +19,8 @@ from unrolljax.core.status import Status, describe
 from unrolljax.core.stop import Stop
 from unrolljax.gradients.mode import GradientMode
 from unrolljax.sparse.dictionary.coder import ON_THE_SUPPORT, Coder
-from unrolljax.sparse.dictionary.fitting import Fitted, encode, fit
+from unrolljax.sparse.dictionary.fitting import Fitted, fit
+from unrolljax.sparse.dictionary.fitting import encode as encode_samples
 from unrolljax.sparse.dictionary.model import Loss, Model, cross_entropy, squared_error
 
 
@@ -55,11 +56,11 @@ class _TaskDriven(BaseEstimator):
         self.tol = tol
         self.random_state = random_state
 
-    def transform(self, X: Any) -> Float[np.ndarray, "samples atoms"]:
+    def encode(self, X: Any) -> Float[np.ndarray, "samples atoms"]:
         """The sparse codes of samples; raises `SolveFailed` where one was not found."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        codes = encode(self._coder(), jnp.asarray(self.components_.T), X / self.scale_)
+        codes = encode_samples(self._coder(), jnp.asarray(self.components_.T), X / self.scale_)
         failures = collections.Counter(c for c in codes.status.tolist() if Status(c).failed)
         if failures:
             lines = [f"{count} of {len(X)}: {describe(code)}" for code, count in failures.items()]
@@ -67,7 +68,7 @@ class _TaskDriven(BaseEstimator):
         return codes.value.astype(np.float64)
 
     def _outputs(self, X: Any) -> Float[np.ndarray, "samples outputs"]:
-        return self.transform(X) @ self.coef_.T + self.intercept_
+        return self.encode(X) @ self.coef_.T + self.intercept_
 
     def _coder(self) -> Coder:
         """The coder, its numbers as arrays."""
