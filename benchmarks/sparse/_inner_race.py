@@ -59,8 +59,8 @@ def _times(solvers: dict[str, Callable], runs: int) -> dict[str, float]:
 def _solvers(problem: Lasso) -> tuple[dict[str, Callable[[], Any]], list[Row]]:
     zero = jnp.zeros(problem.A.shape[1])
     A, y = np.asfortranarray(problem.A), np.asarray(problem.y)
-    samples, alpha = len(y), float(jnp.asarray(problem.weight)) / len(y)
-    step = 1 / np.linalg.norm(A, 2) ** 2
+    alpha = float(jnp.asarray(problem.weight)) / len(y)
+    step = float(1 / np.linalg.norm(A, 2) ** 2)
     fista = uj.solvers.ProximalGradient(step, accelerated=True)
 
     def run(solver, stop):
@@ -87,5 +87,4 @@ def _solvers(problem: Lasso) -> tuple[dict[str, Callable[[], Any]], list[Row]]:
             return model.fit(A, y).coef_
 
     solvers[SKLEARN] = by_sklearn
-    del samples
     return solvers, rows

@@ -126,7 +126,8 @@ class SURE(Criterion):
     (Zou, Hastie & Tibshirani 2007), which has none.
 
     - `problem`: a lasso or elastic net; `sigma`: standard deviation of the noise in y.
-    - `probe`: (samples,), standard normal or signs; `step`: of the difference.
+    - `probe`: (samples,), standard normal or signs; `step`: of the difference. A smaller step has
+      less bias and, where supports change within it, more variance.
     """
 
     problem: Lasso
@@ -177,8 +178,8 @@ def degrees_of_freedom(problem: Lasso, x: Float[Array, " n"]) -> Int[Array, ""]:
 def _check_columns(problem: Lasso, validation: Lasso) -> None:
     if type(problem) is not type(validation):
         raise ValueError(
-            f"HoldOut(validation=...) must be a {type(problem).__name__} like the problem, not a "
-            f"{type(validation).__name__}."
+            f"HoldOut(validation=...) must be of class {type(problem).__name__}, like "
+            f"the problem, not {type(validation).__name__}."
         )
     ours, theirs = problem.A.shape[1], validation.A.shape[1]
     if ours != theirs:

@@ -42,7 +42,8 @@ class Course(NamedTuple):
     - `theta`, `found`: the best point and the criterion there.
     - `rate`: the length of the next step over that of the gradient.
     - `status`: RUNNING; CONVERGED where nothing more is to be had, MAX_STEPS after all steps.
-    - `overflow`: whether a step was refused because a support did not fit.
+    - `overflow`: whether a step was refused because a support did not fit: the last one where the
+      descent has converged, else any.
     - `steps`: evaluations; `values`, `thetas`: of each, NaN where not reached.
     """
 
@@ -107,13 +108,14 @@ def _advance(criterion, machinery, settings, course, unravel) -> Course:
     # A step that the quadratic model already calls negligible is not worth a solve.
     small |= ~accepted & (promised <= jnp.asarray(settings.tol) * jnp.abs(course.found.value))
     status = jnp.where(small, Status.CONVERGED, Status.RUNNING).astype(jnp.int32)
+    overflow = found.status == Status.CAPACITY_EXCEEDED
     best, at = trees.where(accepted, (found, theta), (course.found, course.theta))
     return Course(
         theta=at,
         found=best,
         rate=rate,
         status=status,
-        overflow=found.status == Status.CAPACITY_EXCEEDED,
+        overflow=jnp.where(small, overflow, course.overflow | overflow),
         steps=course.steps + 1,
         values=course.values.at[course.steps].set(found.value),
         thetas=course.thetas.at[course.steps].set(here + move),

@@ -4,6 +4,8 @@ They compute in float64, whatever JAX is configured to. Losses are scikit-learn'
 samples of half the squared error, or of the logistic loss, plus penalties.
 """
 
+from typing import Any, cast
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -77,7 +79,7 @@ class _SparseCV(BaseEstimator):
         descent = Descent(steps=self.max_iter)
         return search(criterion, grid, capacity=self.capacity, descent=descent)
 
-    def _linear(self, X: NDArray) -> NDArray:
+    def _linear(self, X: Any) -> NDArray:
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)
         return X @ np.ravel(self.coef_) + self.intercept_
@@ -86,7 +88,7 @@ class _SparseCV(BaseEstimator):
 class _RegressorCV(RegressorMixin, _SparseCV):
     """A regression."""
 
-    def _fit_table(self, X: NDArray, y: NDArray) -> Penalties:
+    def _fit_table(self, X: Any, y: Any) -> Penalties:
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
         return self._fit(X, np.asarray(y, np.float64))
 
@@ -128,8 +130,9 @@ class ElasticNetCV(_RegressorCV):
     def fit(self, X, y):
         """Choose the penalties and fit; returns self."""
         found = self._fit_table(X, y)
+        assert found.ridge is not None  # The grid has ridge weights.
         self.alpha_ = float(found.weight + found.ridge)
-        self.l1_ratio_ = float(found.weight / self.alpha_)
+        self.l1_ratio_ = float(found.weight) / self.alpha_
         return self
 
 
@@ -142,7 +145,7 @@ class WeightedLassoCV(_RegressorCV):
 
     def fit(self, X, y):
         """Choose the penalties and fit; returns self."""
-        self.weights_ = self._fit_table(X, y).weight[: self.n_features_in_]
+        self.weights_ = self._fit_table(X, y).weight[: np.shape(self.coef_)[0]]
         return self
 
     def _search(self, criterion: CrossValidation, grid: Penalties) -> Found:
@@ -169,7 +172,7 @@ class SparseLogisticCV(ClassifierMixin, _SparseCV):
 
     def fit(self, X, y):
         """Choose the penalty and fit; returns self."""
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
+        X, y = cast(Any, validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2))
         check_classification_targets(y)
         kind = type_of_target(y, input_name="y", raise_unknown=True)
         if kind != "binary":
@@ -200,7 +203,7 @@ class SparseLogisticCV(ClassifierMixin, _SparseCV):
 def _folds(estimator: _SparseCV, X: NDArray, y: NDArray) -> NDArray:
     """Of each sample the fold that leaves it out, -1 for none."""
     fold = np.full(len(y), -1)
-    splitter = check_cv(estimator.cv, y, classifier=is_classifier(estimator))
+    splitter: Any = check_cv(estimator.cv, y, classifier=is_classifier(estimator))
     for number, (_, left_out) in enumerate(splitter.split(X, y)):
         if np.any(fold[left_out] >= 0):
             raise ValueError("cv=... leaves a sample out twice; use a splitter like KFold.")

@@ -21,11 +21,11 @@ from unrolljax.sparse.model_selection.penalties import Penalties
 from unrolljax.sparse.model_selection.threads import one_blas_thread
 from unrolljax.sparse.model_selection.working_set import WorkingSet
 
-PATIENCE = 1
+PATIENCE = 2
 """Points of a row of the grid beyond its best before the rest of the row is left out."""
 
 RISE = 1.02
-"""A point counts as beyond the best where the criterion is above it by this factor."""
+"""A point is beyond the best where the criterion is above it, and the first, by this factor."""
 
 
 class Found(NamedTuple):
@@ -65,8 +65,8 @@ def search(
     """Minimise a criterion over penalties.
 
     - `grid`: points with two leading axes, (rows, columns): penalties fall along a row, each solve
-      starts from the last solution, and a row is left once the criterion has risen. `log_grid`
-      makes one. One point is a grid of shape (1, 1).
+      starts from the last solution, and a row is left once the criterion has fallen and risen.
+      `log_grid` makes one. One point is a grid of shape (1, 1).
     - `capacity`: of the working sets. Where supports do not fit and the criterion was still
       falling it is doubled, which compiles again, until they do or all columns fit.
     - `stop`: of each inner solve, `Stop(50, 1e-6)` by default (in float32 1e-4).
@@ -169,7 +169,10 @@ def _next_column(criterion, machinery, row, state: _Row) -> _Row:
     found = machinery.evaluate(criterion, theta, state.x)
     overflow = found.status == Status.CAPACITY_EXCEEDED
     better = found.good & (found.value < state.best.value)
-    beyond = jnp.where(found.value > RISE * state.best.value, state.beyond + 1, 0)
+    # A criterion may rise before it first falls: near the largest penalties, folds differ.
+    fallen = RISE * state.best.value < state.values[0]
+    rises = fallen & (found.value > RISE * state.best.value)
+    beyond = jnp.where(rises, state.beyond + 1, 0)
     best, at = trees.where(better, (found, theta), (state.best, state.at))
     return _Row(
         best,
