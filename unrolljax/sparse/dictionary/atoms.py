@@ -37,11 +37,12 @@ def replace_unused(
 
     An atom is unused where at most a share `least_usage` of the codes has it. The sample with the
     largest misfit takes the place of the first such atom, and so on; each is scaled to norm 1.
+    Samples that are not finite come last.
     """
     unused = jnp.mean(codes != 0, axis=0, dtype=codes.dtype) <= least_usage
     misfit = jnp.sum((samples - codes @ dictionary.T) ** 2, axis=1)
     count = min(len(samples), dictionary.shape[1])
-    _, worst = jax.lax.top_k(misfit, count)
+    _, worst = jax.lax.top_k(jnp.where(jnp.isfinite(misfit), misfit, -jnp.inf), count)
     place = (jnp.cumsum(unused) - 1) % count
     candidates = normalise_columns(samples[worst[place]].T)
     return Replaced(jnp.where(unused[None], candidates, dictionary), unused)

@@ -1,0 +1,1 @@
+"""A dictionary of digits, learned for their labels: `python -m experiments.dictionary`."""
