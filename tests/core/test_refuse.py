@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from unrolljax.core.refuse import refuse_derivative
 
@@ -37,3 +38,16 @@ def test_a_diagnostic_that_is_only_logged_harms_nothing():
     np.testing.assert_allclose(gradient, 2 * theta * (1 + 1 / 4 + 1 / 16))
     np.testing.assert_allclose(notes, [5, 5 / 4, 5 / 16])
     assert np.all(np.isnan(jax.grad(lambda t: jnp.sum(loss(t)[1]))(theta)))
+
+
+@pytest.mark.parametrize("size", [0, 2])
+def test_a_diagnostic_that_no_batch_element_changes_harms_nothing(size):
+    def each(theta, element):
+        constant = refuse_derivative(jnp.full(size, 3.0), theta * element)
+        return theta * element, constant
+
+    @jax.jit
+    def loss(theta):
+        return jnp.sum(jax.vmap(each, (None, 0))(theta, jnp.arange(4.0))[0])
+
+    assert jax.grad(loss)(jnp.asarray(2.0)) == 6

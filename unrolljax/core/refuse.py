@@ -16,7 +16,20 @@ def refuse_derivative(value: PyTree[Array], inputs: PyTree) -> PyTree[Array]:
     """
     numbers = [leaf for leaf in tree_leaves(inputs) if eqx.is_inexact_array(leaf)]
     inexact, rest = eqx.partition(value, eqx.is_inexact_array)
-    return eqx.combine(_refuse(inexact, numbers), rest) if numbers else value
+    return (
+        eqx.combine(_refuse(_batched_alike(inexact, numbers), numbers), rest) if numbers else value
+    )
+
+
+def _batched_alike(value: PyTree[Array], numbers: list[Array]) -> PyTree[Array]:
+    """`value`, with a batch axis wherever a number has one.
+
+    JAX 0.10 fails to linearise `jit(vmap(f))` where a custom_jvp in f has an output that does not
+    depend on the batch but a tangent that does.
+    """
+    firsts = [jnp.sum(jnp.real(jax.lax.stop_gradient(leaf)).ravel()[:1]) for leaf in numbers]
+    never = jnp.any(jnp.stack([first > jnp.inf for first in firsts]))
+    return tree_map(lambda v: v + jnp.broadcast_to(never, v.shape).astype(v.dtype), value)
 
 
 @jax.custom_jvp
