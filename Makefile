@@ -26,6 +26,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.auto
 	$(BIN)/python -m benchmarks.bilevel
 	$(BIN)/python -m benchmarks.least_squares
+	$(BIN)/python -m benchmarks.sparse
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

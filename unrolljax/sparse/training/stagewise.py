@@ -16,7 +16,6 @@ from unrolljax.sparse.sensing import Recovery, Sensing
 from unrolljax.sparse.training.codes import Codes, Ensemble, draw_mixture
 from unrolljax.sparse.training.nmse import total_nmse
 
-
 Learned = TypeVar("Learned", bound=Network)
 
 

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize
-from scipy.stats import qmc
 
 
 class Tuned(NamedTuple):
@@ -25,13 +23,15 @@ def tune(
     evaluations: int = 80,
     seed: int = 0,
 ) -> Tuned:
-    """Minimise over positive numbers: Sobol starts on a log scale, the best ones by Nelder-Mead.
+    """Minimise over positive numbers: from random starts on a log scale, the best by Nelder-Mead.
 
     - `low`, `high`: the box from which starts are drawn; refinement may leave it.
     - `starts`: points tried; `refined`: how many of the best are refined; `evaluations`: of each.
 
     A value that is not finite counts as the worst. Raises a ValueError where every start's is.
     """
+    from scipy import optimize  # half a second, for those who tune
+
     low, high = np.log(low), np.log(high)
     counted = 0
 
@@ -41,8 +41,7 @@ def tune(
         found = float(objective(np.exp(logs)))
         return found if np.isfinite(found) else np.inf
 
-    unit = qmc.Sobol(len(low), rng=np.random.default_rng(seed)).random_base2(_power(starts))
-    points = low + unit[:starts] * (high - low)
+    points = np.random.default_rng(seed).uniform(low, high, (starts, len(low)))
     values = np.array([value(point) for point in points])
     if not np.any(np.isfinite(values)):
         raise ValueError("No start has a finite objective: move the box from low to high.")
@@ -53,8 +52,3 @@ def tune(
     ]
     best = min(found, key=lambda result: result.fun)
     return Tuned(np.exp(best.x), float(best.fun), counted)
-
-
-def _power(starts: int) -> int:
-    """The least power of two that is as large."""
-    return int(np.ceil(np.log2(starts)))
