@@ -5,14 +5,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 
-def anyone(asks: Bool[Array, ""], clock: Int[Array, ""]) -> Bool[Array, ""]:
-    """Whether `asks` holds anywhere in the batch; the answer has no batch axis.
+def anyone(asks: Bool[Array, ""], clock: Int[Array, ""]) -> tuple[Bool[Array, ""], Int[Array, ""]]:
+    """Whether `asks` holds anywhere in the batch, and the latest clock, neither with a batch axis.
 
     Under vmap a `cond` on a batched flag computes both branches for all; on this answer it skips
-    what nobody asked for. Elements whose `clock` lags behind the latest have ended: a vmapped
-    while loop keeps stepping them, to discard the result.
+    what nobody asked for, and what depends on the clock alone is computed once. Elements whose
+    clock lags behind the latest have ended: a vmapped while loop keeps stepping them, to discard
+    the result.
     """
-    return _anyone(asks, clock)[0]
+    return _anyone(asks, clock)
 
 
 @jax.custom_batching.custom_vmap

@@ -40,6 +40,7 @@ class SafeguardState(NamedTuple):
     - `dual`: the best of all points' bounds on the least objective.
     - `memory`: the network's; `tried`, `accepted`: learned steps so far.
     - `wait`: classical steps until the next trial; `delay`: how many after the next rejection.
+    - `clock`: steps so far, which is the layer whose turn it is.
     """
 
     point: Point
@@ -69,9 +70,9 @@ class Safeguard(Solver):
       `objective(z) - |z - T(z)|^2 / (2 t)` that the descent lemma gives.
 
     A refused point changes nothing: the classical iteration goes on from its own products as though
-    nothing had been tried, and the network is asked again after twice as many steps. So a useless
-    network costs two or three products, a logarithmic number of times. Each layer has one turn;
-    after the last, FISTA goes on alone.
+    nothing had been tried, and the network is asked again after twice as many steps. Layer k has
+    its turn at step k and at no other, so that a useless network of K layers costs two or three
+    products, about log K times; after step K FISTA goes on alone.
 
     Convergence, for any network, endless ones too: an event is an accepted point or a restart of
     FISTA. Each demands that the length `|p - T(p)|` at its point be at most `decrease < 1` times
@@ -126,7 +127,7 @@ class Safeguard(Solver):
 
     def step(self, problem: Lasso, state: SafeguardState) -> SafeguardState:
         """Evaluate the point whose turn it is, and go there unless it is refused."""
-        asked = (state.wait == 0) & (state.tried < self.network.depth)
+        asked = (state.wait == 0) & (state.clock < self.network.depth)
         target, classical = self._classical(state)
         candidate = jnp.where(asked, self._learned(problem, state, asked), target)
         point = self._evaluate(problem, candidate)
@@ -183,12 +184,13 @@ class Safeguard(Solver):
     ) -> Float[Array, " n"]:
         """The next layer's point; nothing is computed while nobody in a batch is asked."""
         at = state.point.at
+        wanted, clock = anyone(asked, state.clock)
 
         def propose():
-            inputs = LayerState(at, state.before, state.memory, state.tried)
+            inputs = LayerState(at, state.before, state.memory, clock)
             return self.network.step(self._recovery(problem, state.point), inputs).x
 
-        return jax.lax.cond(anyone(asked, state.clock), propose, lambda: at)
+        return jax.lax.cond(wanted, propose, lambda: at)
 
     def _classical(self, state: SafeguardState) -> tuple[Float[Array, " n"], SafeguardState]:
         """FISTA's next point, and its inertia and criterion."""
