@@ -1,0 +1,1 @@
+"""Learned ISTA on known groups of unknowns: `python -m experiments.group_lista`."""
