@@ -81,7 +81,7 @@ def _full_width(step: float) -> Callable:
         own = Lasso(problem.A, problem.y, weight)
         return own.prox(x - step * jax.grad(own.smooth)(x), step) - x
 
-    solve = functools.partial(linear_solve.solve_normal_cg, tol=1e-10, maxiter=5000)
+    solve = functools.partial(linear_solve.solve_normal_cg, tol=1e-12, maxiter=10000)
 
     def gradient(problem, x, cotangent):
         own = functools.partial(condition, problem=problem)

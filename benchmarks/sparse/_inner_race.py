@@ -68,7 +68,7 @@ def _solvers(problem: Lasso) -> tuple[dict[str, Callable[[], Any]], list[Row]]:
 
     solvers = {
         OURS: run(WorkingSet(256), uj.Stop(50, 1e-6)),
-        FISTA: run(fista, uj.Stop(20000, 1e-9)),
+        FISTA: run(fista, uj.Stop(20000, 1e-10)),
     }
     rows = []
     try:

@@ -21,6 +21,7 @@ from unrolljax import lab
 from unrolljax.lab import metrics
 from unrolljax.sparse import Lasso
 from unrolljax.sparse.model_selection import Machinery, Penalties, SupportAdjoint, WorkingSet
+from unrolljax.sparse.model_selection.threads import one_blas_thread
 
 
 class Config(lab.Config):
@@ -40,6 +41,7 @@ class Config(lab.Config):
 
 def build(config: Config) -> lab.Experiment:
     """The loss is the mean hold-out loss of simulated tables, which share their penalties."""
+    one_blas_thread()
     shape = Shape(config.samples, config.features, config.nonzero, config.correlation, config.snr)
     problems = simulate(shape, config.splits, config.seed)
     stop = config.stop.build()

@@ -43,8 +43,8 @@ def one_penalty(problems: Problems, capacity: int, stop: uj.Stop) -> Found:
 def two_penalties(problems: Problems, capacity: int, stop: uj.Stop) -> Found:
     """The best elastic net, from a coarse grid whose rows are ridge weights."""
     top = _top(problems)
-    grid = _like(problems, log_grid(top, LAST, 8, (0.003 * top, 0.3 * top)))
-    criterion, descent = problems.hold_out(ElasticNet), Descent(steps=30)
+    grid = _like(problems, log_grid(top, LAST, 8, (3e-5 * top, 3e-3 * top, 0.3 * top)))
+    criterion, descent = problems.hold_out(ElasticNet), Descent(steps=30, tol=1e-6)
     return search(criterion, grid, capacity=capacity, stop=stop, descent=descent)
 
 

@@ -40,7 +40,7 @@ class Course(NamedTuple):
     """Where a descent is.
 
     - `theta`, `found`: the best point and the criterion there.
-    - `rate`: the length of the next step over that of the gradient.
+    - `rate`: (k,), the next step over minus the gradient, in each coordinate.
     - `status`: RUNNING; CONVERGED where nothing more is to be had, MAX_STEPS after all steps.
     - `overflow`: whether a step was refused because a support did not fit: the last one where the
       descent has converged, else any.
@@ -49,7 +49,7 @@ class Course(NamedTuple):
 
     theta: Penalties
     found: Evaluation
-    rate: Float[Array, ""]
+    rate: Float[Array, " k"]
     status: Int[Array, ""]
     overflow: Bool[Array, ""]
     steps: Int[Array, ""]
@@ -74,6 +74,7 @@ def descend(
     failure = jnp.where(found.good, Status.CONVERGED, found.status)
     status = jnp.where(stationary, failure, Status.RUNNING).astype(jnp.int32)
     none = jnp.zeros((), jnp.int32)
+    rate = jnp.full(flat.shape, rate)
     start = Course(theta, found, rate, status, jnp.zeros((), bool), none, numbers, points)
 
     def unfinished(course):
@@ -92,16 +93,18 @@ def _advance(criterion, machinery, settings, course, unravel) -> Course:
     here, slope = ravel_pytree(course.theta)[0], ravel_pytree(course.found.gradient)[0]
     move = -course.rate * slope
     longest = jnp.max(jnp.abs(move))
-    move = move * jnp.minimum(1, jnp.asarray(settings.radius, move.dtype) / longest)
+    shrink = jnp.minimum(1, jnp.asarray(settings.radius, move.dtype) / longest)
+    move = shrink * move
     theta = unravel(here + move)
     found = machinery.evaluate(criterion, theta, course.found.x)
     promised = -jnp.sum(move * slope)
     gain = course.found.value - found.value
     accepted = found.good & (gain >= SUFFICIENT * promised)
+    slope_there = ravel_pytree(found.gradient)[0]
     rate = jnp.where(
         accepted,
-        _secant(course.rate, move, ravel_pytree(found.gradient)[0] - slope),
-        _shorter(promised, gain, found) * jnp.linalg.norm(move) / jnp.linalg.norm(slope),
+        _secant(course.rate, move, slope_there - slope),
+        shrink * course.rate * _shorter(promised, gain, found, slope * slope_there < 0),
     )
     small = accepted & (gain <= jnp.asarray(settings.tol) * jnp.abs(course.found.value))
     small |= ~accepted & (longest <= SMALLEST_MOVE)
@@ -123,13 +126,20 @@ def _advance(criterion, machinery, settings, course, unravel) -> Course:
 
 
 def _secant(rate: Array, move: Array, change: Array) -> Array:
-    """The step length of Barzilai & Borwein (1988); twice the last one without curvature."""
+    """The step length of Barzilai & Borwein (1988); twice the last ones without curvature."""
     curvature = jnp.sum(move * change)
     positive = curvature > 0
     return jnp.where(positive, jnp.sum(move**2) / jnp.where(positive, curvature, 1), 2 * rate)
 
 
-def _shorter(promised: Array, gain: Array, found: Evaluation) -> Array:
-    """Share of the step that minimises the parabola through what is known; a tenth to a half."""
-    share = promised / (2 * (promised - gain))
-    return jnp.where(found.good, jnp.clip(share, 0.1, 0.5), 0.25)
+def _shorter(promised: Array, gain: Array, found: Evaluation, turned: Array) -> Array:
+    """Shares of a refused step to try next, in each coordinate.
+
+    Where slopes have turned only these coordinates are shortened, so that a kink across one of
+    them does not stop the others; the share is that of the parabola through what is known, a tenth
+    to a half.
+    """
+    share = jnp.clip(promised / (2 * (promised - gain)), 0.1, 0.5)
+    some = jnp.any(turned) & found.good
+    share = jnp.where(found.good, share, 0.25)
+    return jnp.where(turned | ~some, share, 1)
