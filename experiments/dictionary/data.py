@@ -8,20 +8,19 @@ from jaxtyping import Array, Float, Int
 
 
 class Digits(NamedTuple):
-    """Images of mean 0 and norm 1, their labels as one-hot rows, and where each is in the table."""
+    """Images of mean 0 and norm 1, and their labels as one-hot rows."""
 
     samples: Float[Array, "n features"]
     targets: Float[Array, "n classes"]
-    places: Int[Array, " n"]
 
     @property
     def labels(self) -> Int[np.ndarray, " n"]:
         """The digits."""
         return np.argmax(self.targets, axis=1)
 
-    def part(self, places: Array) -> "Digits":
+    def part(self, places: Int[Array, " part"] | slice) -> "Digits":
         """Some of them."""
-        return Digits(self.samples[places], self.targets[places], places)
+        return Digits(self.samples[places], self.targets[places])
 
 
 def load(training: int) -> tuple[Digits, Digits]:
@@ -33,6 +32,5 @@ def load(training: int) -> tuple[Digits, Digits]:
     images = np.asarray(images) / 16
     images = images - images.mean(axis=1, keepdims=True)
     images /= np.linalg.norm(images, axis=1, keepdims=True)
-    places = jnp.arange(len(images))
-    table = Digits(jnp.asarray(images, float), jnp.asarray(np.eye(10)[labels], float), places)
-    return table.part(places[:training]), table.part(places[training:])
+    table = Digits(jnp.asarray(images, float), jnp.asarray(np.eye(10)[labels], float))
+    return table.part(slice(0, training)), table.part(slice(training, None))

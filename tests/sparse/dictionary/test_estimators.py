@@ -45,17 +45,17 @@ def digits():
 
 
 def classifier(**numbers):
-    return TaskDrivenClassifier(12, epochs=10, initial_epochs=3, random_state=0, **numbers)
+    return TaskDrivenClassifier(12, epochs=20, initial_epochs=3, random_state=0, **numbers)
 
 
 def test_it_classifies_better_than_the_dictionary_that_it_starts_with(digits):
     X, y = digits
-    model = classifier(learning_rate=5e-3).fit(X[:250], y[:250])
+    model = classifier(learning_rate=1e-2).fit(X[:250], y[:250])
     before = classifier(learning_rate=1e-9).fit(X[:250], y[:250])
     plain = LogisticRegression(C=100.0, max_iter=1000).fit(before.encode(X[:250]), y[:250])
     assert plain.score(before.encode(X[250:]), y[250:]) < 0.97
-    assert model.score(X[250:], y[250:]) > 0.97
-    assert model.loss_curve_[-1] < model.loss_curve_[0] / 2
+    assert model.score(X[250:], y[250:]) > 0.98
+    assert model.loss_curve_[-1] < 0.6 * model.loss_curve_[0]
     assert model.status_ == {"CONVERGED": 250}
     assert set(model.training_status_) == {"CONVERGED"}
     assert np.all(np.linalg.norm(model.components_, axis=1) <= 1 + 1e-12)
@@ -83,18 +83,19 @@ def test_the_scale_of_the_samples_does_not_matter(digits):
 
 
 def test_a_regression_recovers_numbers_that_are_linear_in_codes():
-    """Two atoms used by turns, one of them never negative: the target is the code, less l1."""
+    """Two atoms used by turns: the target is linear in the code that has no penalty."""
     random = np.random.default_rng(0)
     amplitude, turn = 1 + random.random(300), random.integers(0, 2, 300)
     X = np.zeros((300, 4))
     X[np.arange(300), turn] = amplitude
     y = np.where(turn == 0, amplitude, -3 * amplitude) + 100
     model = TaskDrivenRegressor(
-        2, l2=0.01, epochs=100, learning_rate=5e-3, decay=0.0, batch_size=50, random_state=0
-    ).fit(X[:200], y[:200])
-    assert model.score(X[200:], y[200:]) > 0.999
+        2, l1=1e-3, l2=1e-3, epochs=100, learning_rate=5e-3, decay=0.0, batch_size=50,
+        random_state=1,
+    ).fit(X[:200], y[:200])  # fmt: skip
+    assert model.score(X[200:], y[200:]) > 1 - 1e-6
     atoms = np.abs(model.components_)
-    np.testing.assert_allclose(np.sort(np.max(atoms, axis=1)), 1, atol=0.02)
+    np.testing.assert_allclose(atoms[np.argmax(atoms, axis=0)[:2]], np.eye(2, 4), atol=0.02)
 
 
 def test_a_code_that_was_not_found_is_no_result(digits):
@@ -128,6 +129,6 @@ def test_neither_the_package_imports_scikit_learn_nor_the_estimators_touch_jax()
         "from unrolljax.sparse.dictionary.estimators import TaskDrivenRegressor\n"
         "X = np.random.default_rng(0).normal(size=(20, 3))\n"
         "TaskDrivenRegressor(3, epochs=1, initial_epochs=1, batch_size=10).fit(X, X[:, 0])\n"
-        "assert dict(jax.config.values) == before\n"
+        "assert before.items() <= jax.config.values.items()\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True)

@@ -60,7 +60,8 @@ def fit(
 
     Samples are expected to have a norm of about 1, which is the unit of the coder's l1. There are
     at most as many atoms, and as many samples in a batch, as there are samples. Every number is an
-    array inside: other numbers compile nothing. Raises ValueError for inputs that cannot work.
+    array inside: other numbers compile nothing, nor do a few samples more or less, as in the folds
+    of a cross-validation. Raises ValueError for inputs that cannot work.
     """
     _check(samples, targets, atoms=atoms, batch=batch, initial_epochs=initial_epochs, epochs=epochs)
     atoms, batch = min(atoms, len(samples)), min(batch, len(samples))
@@ -68,14 +69,16 @@ def fit(
     numbers = {name: jnp.asarray(value, samples.dtype) for name, value in numbers.items()}
     count = len(samples)
     start = samples[random.choice(count, atoms, replace=False)].T
+    samples, targets = _filled(samples), _filled(targets)
     batches = draw_batches(random, count, batch, initial_epochs)
     learned = learn_dictionary(samples, coder, normalise_columns(start), jnp.asarray(batches))
     codes = jnp.asarray(encode(coder, learned.dictionary, samples).value)
-    head, _ = fit_head(codes, targets, loss, numbers["decay"], HEAD_STOP)
+    head, _ = fit_head(codes, targets, loss, numbers["decay"], HEAD_STOP, count)
     unsupervised = Model(learned.dictionary, head)
     batches = jnp.asarray(draw_batches(random, count, batch, epochs))
     trained = train(unsupervised, samples, targets, codes, coder, loss, batches, **numbers)
-    status = encode(coder, trained.model.dictionary, samples).status
+    trained = trained._replace(codes=trained.codes[:count])
+    status = encode(coder, trained.model.dictionary, samples).status[:count]
     return Fitted(unsupervised, trained, status)
 
 
@@ -91,11 +94,15 @@ def encode(
     """
     coder, dictionary = coder.without_gradient(), jnp.asarray(dictionary)
     rows = np.asarray(samples, dictionary.dtype)
-    padded = np.pad(rows, ((0, -len(rows) % CHUNK), (0, 0)))
-    parts = jnp.asarray(padded.reshape(-1, CHUNK, rows.shape[1]))
+    parts = _filled(rows).reshape(-1, CHUNK, rows.shape[1])
     found = [_encode(coder, dictionary, part) for part in parts]
     value, status = (np.concatenate(items)[: len(rows)] for items in zip(*found, strict=True))
     return Codes(value, status)
+
+
+def _filled(rows: Array | np.ndarray) -> Array:
+    """Rows of zeros appended up to a multiple of `CHUNK`."""
+    return jnp.asarray(np.pad(np.asarray(rows), ((0, -len(rows) % CHUNK), (0, 0))))
 
 
 @eqx.filter_jit

@@ -48,21 +48,30 @@ def squared_error(predicted: Outputs, targets: Outputs) -> Float[Array, " sample
 def penalised(
     loss: Loss, head: Head, codes: Array, targets: Array, decay: Array | float
 ) -> Float[Array, ""]:
-    """Mean loss of the samples plus `decay |weights|^2 / 2`; the intercept is free."""
-    return jnp.mean(loss(head(codes), targets)) + decay * jnp.sum(head.weights**2) / 2
+    """Mean loss of the samples plus the penalty of the weights."""
+    return jnp.mean(loss(head(codes), targets)) + weight_penalty(head, decay)
+
+
+def weight_penalty(head: Head, decay: Array | float) -> Float[Array, ""]:
+    """`decay |weights|^2 / 2`; the intercept is free."""
+    return decay * jnp.sum(head.weights**2) / 2
 
 
 class HeadProblem(eqx.Module):
-    """The head that fits given codes best: a smooth convex problem."""
+    """The head that fits the first `count` codes best: a smooth convex problem."""
 
     codes: Float[Array, "samples atoms"]
     targets: Outputs
     decay: Float[Array, ""] | float
+    count: Int[Array, ""]
     loss: Loss = eqx.field(static=True)
 
     def objective(self, head: Head) -> Float[Array, ""]:
-        """Penalised mean loss."""
-        return penalised(self.loss, head, self.codes, self.targets, self.decay)
+        """Mean loss plus the penalty of the weights."""
+        losses = self.loss(head(self.codes), self.targets)
+        counted = jnp.arange(len(losses)) < self.count
+        mean = jnp.sum(losses, where=counted) / self.count.astype(losses.dtype)
+        return mean + weight_penalty(head, self.decay)
 
 
 def fit_head(
@@ -71,10 +80,15 @@ def fit_head(
     loss: Loss,
     decay: Array | float,
     stop: Stop,
+    count: int | None = None,
 ) -> tuple[Head, Int[Array, ""]]:
-    """The head for codes that are held constant, by L-BFGS from zero, and the solve's status."""
+    """The head for codes that are held constant, by L-BFGS from zero, and the solve's status.
+
+    `count`: how many of the samples count, from the first on; the others fill up an array.
+    """
     shape, dtype = (codes.shape[1], targets.shape[1]), codes.dtype
     zero = Head(jnp.zeros(shape, dtype), jnp.zeros(shape[1], dtype))
-    problem = HeadProblem(codes, targets, decay, loss)
+    size = jnp.asarray(len(codes) if count is None else count)
+    problem = HeadProblem(codes, targets, decay, size, loss)
     solution = solve(LBFGS(), problem, zero, gradient=Detach(), stop=stop)
     return solution.value, solution.status
