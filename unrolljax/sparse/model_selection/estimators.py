@@ -197,7 +197,8 @@ class SparseLogisticCV(ClassifierMixin, _SparseCV):
 
     def predict(self, X):
         """The more probable class: (samples,)."""
-        return self.classes_[(self.decision_function(X) > 0).astype(int)]
+        second = self.decision_function(X) > 0
+        return self.classes_[second.astype(int)]
 
 
 def _folds(estimator: _SparseCV, X: NDArray, y: NDArray) -> NDArray:
