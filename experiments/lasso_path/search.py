@@ -57,7 +57,7 @@ def landscape(
     plain = _values(problems, Lasso, weights, None, common.capacity, stop)
     centre = (float(both.theta.weight), float(both.theta.ridge))  # pyright: ignore
     across = np.linspace(min(top, centre[0] + 3.0), centre[0] - 2.0, contour)
-    along = np.linspace(centre[1] - 4.0, centre[1] + 4.0, contour)
+    along = np.linspace(centre[1] - 2.0, max(top, centre[1] + 4.0), contour)
     rows = [_values(problems, ElasticNet, across, r, both.capacity, stop) for r in along]
     nothing = np.zeros(1)
     return Surface(weights, nothing, plain[None]), Surface(across, along, np.stack(rows))
