@@ -240,6 +240,18 @@ def test_support_and_its_capacity(capacity):
         np.testing.assert_allclose(gradient, expected, rtol=1e-9)
 
 
+def test_a_capacity_beyond_the_dense_size_has_the_fallback_too():
+    """Its normal equations transpose the gathering."""
+
+    def value(weight):
+        problem = uj.sparse.Lasso(jnp.eye(70), jnp.arange(70.0), weight)
+        mode = uj.Implicit(capacity=70)
+        solver = uj.solvers.ProximalGradient(1.0)
+        return jnp.sum(uj.solve(solver, problem, jnp.zeros(70), gradient=mode, stop=STOP).value)
+
+    assert jax.grad(value)(1.5) == pytest.approx(-68)
+
+
 def test_capacity_exceeded_is_a_status():
     solver = uj.solvers.ProximalGradient(0.3)
     x = uj.solve(solver, Lasso(0.1), jnp.zeros(N), stop=STOP).value

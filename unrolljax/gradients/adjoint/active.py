@@ -51,7 +51,8 @@ def gathered(mask: PyTree[Array], like: PyTree[Array], capacity: int) -> Active:
         return ravel_pytree(v)[0].at[places].get(mode="fill", fill_value=0)
 
     def up(u):
-        return unravel(jnp.zeros_like(flat).at[places].set(u, mode="drop"))
+        # Adding, unlike setting, can be transposed: the fallback on the normal equations does.
+        return unravel(jnp.zeros_like(flat).at[places].add(u, mode="drop"))
 
     def square(matvec):
         return lambda u: jnp.where(used, down(matvec(up(jnp.where(used, u, 0)))), u)
