@@ -45,7 +45,9 @@ def magnitude_of_rank(norms: Float[Array, " groups"], count: Array) -> Float[Arr
         return jnp.where(too_many, middle, low), jnp.where(too_many, high, middle)
 
     start = (jnp.zeros((), norms.dtype), jnp.max(norms))
-    return jax.lax.fori_loop(0, BISECTIONS, halve, start)[1]
+    # Without selection the answer is where the search starts.
+    halvings = jnp.where(count > 0, BISECTIONS, 0)
+    return jax.lax.fori_loop(0, halvings, halve, start)[1]
 
 
 def gate(
