@@ -14,6 +14,9 @@ from unrolljax.sparse.networks.known import KnownRecovery, KnownSensing
 from unrolljax.sparse.networks.network import LayerState, Network
 from unrolljax.sparse.problems.lasso import Lasso
 
+BACK_OFF = 4
+"""By how much the wait for the next trial grows with each refusal."""
+
 
 class Point(NamedTuple):
     """A point at which the classical operator was evaluated, by one product with A and A^T each.
@@ -70,9 +73,9 @@ class Safeguard(Solver):
       `objective(z) - |z - T(z)|^2 / (2 t)` that the descent lemma gives.
 
     A refused point changes nothing: the classical iteration goes on from its own products as though
-    nothing had been tried, and the network is asked again after twice as many steps. Layer k has
-    its turn at step k and at no other, so that a useless network of K layers costs two or three
-    products, about log K times; after step K FISTA goes on alone.
+    nothing had been tried, and the next trial is four times as far away as this one was. Layer k
+    has its turn at step k and at no other, so that a useless network of K layers costs two or three
+    products, about log4 K times; after step K FISTA goes on alone.
 
     Convergence, for any network, endless ones too: an event is an accepted point or a restart of
     FISTA. Each demands that the length `|p - T(p)|` at its point be at most `decrease < 1` times
@@ -145,7 +148,7 @@ class Safeguard(Solver):
             tried=state.tried + asked.astype(jnp.int32),
             accepted=state.accepted + accepted.astype(jnp.int32),
             wait=jnp.where(refused, state.delay, jnp.maximum(state.wait - 1, 0)),
-            delay=jnp.where(refused, 2 * state.delay, jnp.where(accepted, 1, state.delay)),
+            delay=jnp.where(refused, BACK_OFF * state.delay, jnp.where(accepted, 1, state.delay)),
             clock=state.clock + 1,
         )
 
@@ -216,11 +219,12 @@ class Safeguard(Solver):
         slope = slope_of_prediction @ problem.A + ridge * at
         step = jnp.asarray(self.step_size).astype(at.dtype)
         landing = problem.prox(at - step * slope, step)
-        squared = jnp.sum((at - landing) ** 2)
-        smooth = problem.misfit(prediction) + ridge * jnp.sum(at**2) / 2
+        squared = trees.real_dot(at - landing, at - landing)
+        smooth = problem.misfit(prediction) + ridge * trees.real_dot(at, at) / 2
         bound = smooth + problem.penalty(at) - squared / (2 * step)
         # The dual point of `Lasso.duality_gap`.
         scale = 1 / jnp.maximum(problem.dual_norm(slope), 1)
-        dual = -scale * jnp.sum(slope_of_prediction * problem.y) - scale**2 * smooth
-        length = trees.norm(at - landing)
+        dual = -scale * trees.real_dot(slope_of_prediction, problem.y) - scale**2 * smooth
+        # Lengths are only compared; the root's derivative at zero would be infinite.
+        length = jnp.sqrt(jax.lax.stop_gradient(squared))
         return Point(at, prediction - problem.y, slope, landing, length, bound, dual)
