@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 import unrolljax as uj
 from experiments.compressed_sensing.data import Camera
 from unrolljax.sparse.sensing import Sensing
-from unrolljax.sparse.training import Codes, lasso_codes, total_nmse
+from unrolljax.sparse.training import Codes, lasso_codes
 
 LEVELS = np.geomspace(3e-3, 1, 12)
 """Of the noise in codes, over the scale of each band: candidates for the weights of the lasso."""
@@ -25,7 +25,7 @@ def best_weight(
 
     def error(weight: Array) -> float:
         found = lasso_codes(camera.sensing, codes.y, weight, steps, accelerated)
-        return float(total_nmse(found / camera.norms, codes.x / camera.norms))
+        return float(camera.error(found, codes.x))
 
     return weights[int(np.argmin([error(weight) for weight in weights]))]
 

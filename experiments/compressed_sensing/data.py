@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from unrolljax.sparse.analytic import analytic_weight
 from unrolljax.sparse.measurements import fourier_rows, gaussian_rows
 from unrolljax.sparse.sensing import Sensing
-from unrolljax.sparse.training import Codes
+from unrolljax.sparse.training import Codes, total_nmse
 from unrolljax.sparse.wavelets import Wavelets
 from unrolljax.sparse.wiener import wiener_weight
 
@@ -27,15 +27,14 @@ class Camera(eqx.Module):
     """What is measured of a patch: its mean, and `A x` of the rest's code x, all with noise.
 
     - `rows`: (measurements, pixels), orthonormal, the first one constant.
-    - `atoms`: (unknowns, pixels), the wavelets of mean zero.
-    - `norms`: by which the entries of a code are the coefficients of the wavelets multiplied, so
-      that the columns of the sensing matrix have norm 1.
+    - `atoms`: (unknowns, pixels), the wavelets of mean zero, divided by numbers that give the
+      columns of the sensing matrix norm 1; `encoder`: the inverse, (pixels, unknowns).
     - `noise`: standard deviation of each measurement, in grey values.
     """
 
     rows: Float[Array, "m pixels"]
     atoms: Float[Array, "n pixels"]
-    norms: Float[Array, " n"]
+    encoder: Float[Array, "pixels n"]
     sensing: Sensing
     noise: Array
 
@@ -46,11 +45,15 @@ class Camera(eqx.Module):
 
     def codes(self, patches: Float[Array, "batch pixels"], key: Array) -> Codes:
         """Of each patch the code without the mean, and its measurements."""
-        return Codes(patches @ self.atoms.T * self.norms, self.expose(patches, key)[:, 1:])
+        return Codes(patches @ self.encoder, self.expose(patches, key)[:, 1:])
 
     def develop(self, x: Float[Array, "batch n"], mean: Float[Array, " batch"]) -> Array:
         """The patches (batch, pixels) of codes and of the measured means."""
-        return (x / self.norms) @ self.atoms + mean[:, None] * self.rows[0]
+        return x @ self.atoms + jnp.outer(mean, self.rows[0])
+
+    def error(self, found: Float[Array, "batch n"], truth: Float[Array, "batch n"]) -> Array:
+        """The total NMSE, in dB, of patches without their means."""
+        return total_nmse(found @ self.atoms, truth @ self.atoms)
 
 
 class Bench(eqx.Module):
@@ -93,14 +96,15 @@ def camera(
     atoms = np.asarray(everything).reshape(pixels, pixels)[1:]
     A = rows[1:] @ atoms.T
     norms = np.linalg.norm(A, axis=0)
-    A, x = A / norms, patches @ atoms.T * norms
+    A, atoms, encoder = A / norms, atoms / norms[:, None], atoms.T * norms
+    x = patches @ encoder
     linear = wiener_weight(A, x.T @ x / len(x), noise)
     W = linear if weight == "wiener" else analytic_weight(A)
     bands = wavelets.bands()[1:] - 1
     power = np.bincount(bands, np.mean(x**2, axis=0)) / np.bincount(bands)
     precision = jnp.zeros(()).dtype
     sensing = Sensing(jnp.asarray(A, precision), jnp.asarray(W, precision))
-    arrays = [jnp.asarray(v, precision) for v in (rows, atoms, norms, noise)]
+    arrays = [jnp.asarray(v, precision) for v in (rows, atoms, encoder, noise)]
     seen = Camera(*arrays[:3], sensing=sensing, noise=arrays[3])
     return seen, Prior(bands, np.sqrt(power)[bands], linear)
 

@@ -11,7 +11,7 @@ from experiments.compressed_sensing import data, figure, outcome
 from experiments.compressed_sensing.networks import start
 from unrolljax import lab
 from unrolljax.sparse.networks import Network, decode
-from unrolljax.sparse.training import Codes, total_nmse
+from unrolljax.sparse.training import Codes
 from unrolljax.sparse.wavelets import Wavelets
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def build(config: "Config") -> lab.Experiment:
 
     def loss(network: Network, bench: data.Bench, codes: Codes, carry: None) -> lab.Outcome:
         solution = decode(network, bench.camera.sensing, codes.y, gradient)
-        error = total_nmse(solution.value / bench.camera.norms, codes.x / bench.camera.norms)
+        error = bench.camera.error(solution.value, codes.x)
         return lab.Outcome(error, solution.status)
 
     def finish(network: Network, folder: Path) -> dict[str, Any]:
