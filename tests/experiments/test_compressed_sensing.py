@@ -115,8 +115,9 @@ def test_the_weight_is_the_best_of_its_levels_and_converged_codes_are_solutions(
     assert max(gaps) < 1e-7 * float(jnp.max(jnp.sum(few.y**2, axis=1)))
 
 
-def test_the_wiener_start_beats_classical_steps_and_the_figure_is_drawn(seen, codes, tmp_path):
-    camera, prior = seen
+def test_the_wiener_start_beats_classical_steps_and_the_figure_is_drawn(patches, tmp_path):
+    camera, prior = data.camera("gaussian", patches, WAVELETS, 24, 0.005, "wiener", 0)
+    codes = camera.codes(jnp.asarray(patches[:100]), jax.random.key(1))
     crop = data.window((slice(310, 310 + 128), slice(420, 420 + 128)))
     exposure = Exposure(camera, crop, SIZE, jax.random.key(2))
     network = start("banded", camera.sensing, prior.bands, 6)
