@@ -15,7 +15,7 @@ from unrolljax.sparse.sensing import Sensing
 
 GROUPS, BLOCKS, ENTRIES = "groups", "a matrix a group", "single entries"
 FISTA = "group FISTA"
-VALIDATION = 64
+VALIDATION = 48
 
 Networks = dict[str, Network]
 
