@@ -6,6 +6,7 @@ from unrolljax.sparse.convolution import ConvolutionalSensing
 from unrolljax.sparse.partition import Blocks, Entries, Groups, Partition
 from unrolljax.sparse.problems import ElasticNet, GroupLasso, Lasso, SparseLogistic
 from unrolljax.sparse.sensing import Recovery, Sensing
+from unrolljax.sparse.wavelets import Wavelets
 
 __all__ = [
     "Blocks",
@@ -19,6 +20,7 @@ __all__ = [
     "Recovery",
     "Sensing",
     "SparseLogistic",
+    "Wavelets",
     "analytic_weight",
     "dictionary",
     "model_selection",

@@ -213,3 +213,9 @@ def test_a_capacity_of_nothing_is_refused(make):
 def test_steps_are_not_taped():
     with pytest.raises(ValueError, match="Use gradient=Implicit"):
         uj.solve(SOLVER, PROBLEMS["lasso"], ZERO, gradient=uj.Unroll(), stop=STOP)
+
+
+def test_groups_are_refused():
+    problem = sparse.GroupLasso(jnp.asarray(A), jnp.asarray(Y), 6.0, sparse.Blocks(3))
+    with pytest.raises(ValueError, match="no GroupLasso: use ProximalGradient"):
+        uj.solve(SOLVER, problem, ZERO, stop=STOP)

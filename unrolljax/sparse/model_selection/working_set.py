@@ -65,7 +65,12 @@ class WorkingSet(Solver):
         return False
 
     def init(self, problem: Lasso, x0: Float[Array, " n"]) -> WorkingState:
-        """Take the slope at `x0`."""
+        """Take the slope at `x0`; raises a ValueError unless single entries are penalised."""
+        if type(problem).prox is not Lasso.prox:
+            raise ValueError(
+                f"WorkingSet shrinks single unknowns, which solves no {type(problem).__name__}: use "
+                "ProximalGradient."
+            )
         slope = problem.slope(problem.A @ x0) @ problem.A + problem.ridge_weight() * x0
         return WorkingState(x0, slope, jnp.zeros((), bool))
 
