@@ -63,7 +63,7 @@ def load(name: Name, training: int, validation: int, corrupted: float, seed: int
 def _small() -> Digits:
     """The 1797 images of scikit-learn, 8 x 8 pixels, which need no download."""
     images, labels = sklearn.datasets.load_digits(return_X_y=True)
-    return Digits(images / 16, labels.astype(np.int32))
+    return Digits(np.asarray(images) / 16, np.asarray(labels, np.int32))
 
 
 def _other(labels: NDArray[np.int32], random: np.random.Generator) -> NDArray[np.int32]:

@@ -68,8 +68,8 @@ class WorkingSet(Solver):
         """Take the slope at `x0`; raises a ValueError unless single entries are penalised."""
         if type(problem).prox is not Lasso.prox:
             raise ValueError(
-                f"WorkingSet shrinks single unknowns, which solves no {type(problem).__name__}: use "
-                "ProximalGradient."
+                "WorkingSet shrinks single unknowns, which solves no "
+                f"{type(problem).__name__}: use ProximalGradient."
             )
         slope = problem.slope(problem.A @ x0) @ problem.A + problem.ridge_weight() * x0
         return WorkingState(x0, slope, jnp.zeros((), bool))
