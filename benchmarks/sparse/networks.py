@@ -64,9 +64,11 @@ def matrices() -> list[Row]:
     return [
         *bench.measure("ALISTA", alista, -62),
         *bench.measure("LISTA-CPSS, warm chain", warm, -65, 240),
-        *bench.measure("LISTA-CPSS, cold start", cold(selecting)),
-        *bench.measure("LISTA-CP, cold start", cold(plain)),
-        *bench.measure("LISTA, cold start", cold(LISTA.start(bench.sensing, LAYERS, step, 0.1))),
+        *bench.measure("LISTA-CPSS, cold, as many steps", cold(selecting)),
+        *bench.measure("LISTA-CP, cold, as many steps", cold(plain)),
+        *bench.measure(
+            "LISTA, cold, as many steps", cold(LISTA.start(bench.sensing, LAYERS, step, 0.1))
+        ),
     ]
 
 
