@@ -11,7 +11,7 @@ from unrolljax.sparse import training
 from unrolljax.sparse.networks import CoupledLISTA, HybridLISTA, Network, after_each_layer, decode
 from unrolljax.sparse.networks.block_lista import BlockLISTA, parameter_count
 from unrolljax.sparse.partition import Entries, Partition
-from unrolljax.sparse.sensing import Sensing
+from unrolljax.sparse.sensing import Sensing, SensingOperator
 
 GROUPS, BLOCKS, ENTRIES = "groups", "a matrix a group", "single entries"
 FISTA = "group FISTA"
@@ -28,7 +28,7 @@ class Contest(NamedTuple):
     partition: Partition
     iterations: int
 
-    def sensing(self, name: str) -> Sensing:
+    def sensing(self, name: str) -> SensingOperator:
         """The operator with the analytic weight that a network knows."""
         return self.plain if name == ENTRIES else self.task.sensing
 
@@ -41,12 +41,11 @@ class Contest(NamedTuple):
         """Group FISTA's after so many steps (all iterations), chosen on validation codes."""
         codes = self.codes(probability, key, VALIDATION)
         steps = steps or self.iterations
-        return training.best_weight(self.task.sensing, codes, steps, True, self.partition)
+        return training.best_weight(self.plain, codes, steps, True, self.partition)
 
     def fista(self, y: Array, weight: Array) -> Float[Array, "batch n"]:
         """Group FISTA's codes after all iterations."""
-        sensing = self.task.sensing
-        return training.lasso_codes(sensing, y, weight, self.iterations, True, self.partition)
+        return training.lasso_codes(self.plain, y, weight, self.iterations, True, self.partition)
 
 
 def trained(

@@ -77,7 +77,7 @@ def build(config: Config) -> lab.Experiment:
         return results | {"mean of dB, learned": mean, "numbers": _count(network)}
 
     return lab.Experiment(
-        parameters=start(config.network, task, config.layers, key),
+        parameters=start(config.network, task, sensing, config.layers, key),
         data=task,
         sample=_sample,
         loss=loss,

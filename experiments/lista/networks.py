@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from unrolljax.sparse import training
+from unrolljax.sparse import Sensing, training
 from unrolljax.sparse.networks import (
     GLISTA,
     LISTA,
@@ -20,9 +20,8 @@ THRESHOLD = 0.1
 SELECTION = Selection(0.012, 0.13)
 
 
-def start(name: str, task: training.Task, depth: int, key: Array) -> Network:
+def start(name: str, task: training.Task, sensing: Sensing, depth: int, key: Array) -> Network:
     """The network before its first step; `hyper`, `alista` and `cpss` by what a search found."""
-    sensing = task.sensing
     dtype = sensing.dtype
     step = float(1 / jnp.linalg.norm(sensing.A, 2) ** 2)
     makers: dict[str, Callable[[], Network]] = {

@@ -27,8 +27,8 @@ def sensing():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_network_starts_with_a_gradient_that_agrees_with_differences(name, task):
-    network = start(name, task, 3, jax.random.key(0))
+def test_every_network_starts_with_a_gradient_that_agrees_with_differences(name, task, sensing):
+    network = start(name, task, sensing, 3, jax.random.key(0))
     codes = training.sample(task, jax.random.key(1))
 
     @jax.jit

@@ -5,7 +5,7 @@ from unrolljax.sparse.analytic import analytic_weight
 from unrolljax.sparse.convolution import ConvolutionalSensing
 from unrolljax.sparse.partition import Blocks, Entries, Groups, Partition
 from unrolljax.sparse.problems import ElasticNet, GroupLasso, Lasso, SparseLogistic
-from unrolljax.sparse.sensing import Recovery, Sensing
+from unrolljax.sparse.sensing import Recovery, Sensing, SensingOperator
 from unrolljax.sparse.wavelets import Wavelets
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Partition",
     "Recovery",
     "Sensing",
+    "SensingOperator",
     "SparseLogistic",
     "Wavelets",
     "analytic_weight",

@@ -9,11 +9,13 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float
 
+from unrolljax.sparse.sensing import SensingOperator
 
-class ConvolutionalSensing(eqx.Module):
+
+class ConvolutionalSensing(SensingOperator):
     """`y = sum_f d_f * x_f`, circular convolutions, with the analytic weight in closed form.
 
-    A sensing operator as `Sensing` is, whose matrix (positions, filters * positions) is never
+    A sensing operator whose matrix (positions, filters * positions) is never
     built: products take fast Fourier transforms. A code is a flat vector, filter after filter, each
     over all `shape` positions of a signal (length,) or an image (height, width); a measurement is
     the flat signal.

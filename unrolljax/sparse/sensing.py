@@ -12,11 +12,38 @@ from unrolljax.sparse.analytic import analytic_weight
 from unrolljax.sparse.partition import Entries, Partition
 
 
-class Sensing(eqx.Module):
+class SensingOperator(eqx.Module):
+    """What networks ask of the operator by which codes are measured."""
+
+    @property
+    def unknowns(self) -> int:
+        """Entries of a code."""
+        raise NotImplementedError(f"{type(self).__name__} must define unknowns.")
+
+    @property
+    def dtype(self) -> Any:
+        """The precision of codes and measurements."""
+        raise NotImplementedError(f"{type(self).__name__} must define dtype.")
+
+    def measure(self, x: Float[Array, " n"]) -> Float[Array, " m"]:
+        """`A x`."""
+        raise NotImplementedError(f"{type(self).__name__} must define measure(x).")
+
+    def correlate(
+        self, residual: Float[Array, " m"], blend: Array | None = None
+    ) -> Float[Array, " n"]:
+        """`W^T r` with the weight W; with a blend b `((1 - b) W + b A)^T r`."""
+        raise NotImplementedError(f"{type(self).__name__} must define correlate(residual, blend).")
+
+    def transpose(self, residual: Float[Array, " m"]) -> Float[Array, " n"]:
+        """`A^T r`."""
+        raise NotImplementedError(f"{type(self).__name__} must define transpose(residual).")
+
+
+class Sensing(SensingOperator):
     """A matrix with unit columns, and the analytic weight by which networks correlate.
 
-    `W` has the shape of `A` and diagonal blocks `W_g^T A_g = I`; see `analytic_weight`. A sensing
-    operator of another kind has the same three methods and two properties.
+    `W` has the shape of `A` and diagonal blocks `W_g^T A_g = I`; see `analytic_weight`.
     """
 
     A: Float[Array, "m n"]
@@ -62,7 +89,7 @@ class Sensing(eqx.Module):
 class Recovery(eqx.Module):
     """The problem that a network solves: find the sparse x of which `y` was measured."""
 
-    sensing: Sensing
+    sensing: SensingOperator
     y: Float[Array, " m"]
 
     def residual(self, x: Float[Array, " n"]) -> Float[Array, " m"]:

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import tree_leaves
@@ -11,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from unrolljax.sparse.networks.hybrid import HybridLayer, HybridLISTA
 from unrolljax.sparse.networks.network import LayerState, Network
 from unrolljax.sparse.partition import Partition
-from unrolljax.sparse.sensing import Recovery, Sensing
+from unrolljax.sparse.sensing import Recovery, SensingOperator
 
 
 class BlockLayer(NamedTuple):
@@ -39,7 +38,7 @@ class BlockLISTA(Network):
     places: Int[Array, " n"]
 
     @classmethod
-    def from_hybrid(cls, network: HybridLISTA, sensing: Sensing) -> "BlockLISTA":
+    def from_hybrid(cls, network: HybridLISTA, sensing: SensingOperator) -> "BlockLISTA":
         """The network that does what a trained one of scalars does: scalars before matrices."""
         members = _padded(network.partition.members(sensing.unknowns), sensing.unknowns)
         places = np.argsort(members.ravel(), kind="stable")[: sensing.unknowns]
@@ -56,14 +55,14 @@ class BlockLISTA(Network):
     def apply(self, layer: BlockLayer, problem: Recovery, state: LayerState) -> Float[Array, " n"]:
         """One layer."""
         sensing = _Rescaled(problem.sensing, layer.blocks, self.members, self.places)
-        rescaled = Recovery(sensing, problem.y)  # pyright: ignore
+        rescaled = Recovery(sensing, problem.y)
         return HybridLISTA(layer.scalars, self.partition).apply(layer.scalars, rescaled, state)
 
 
-class _Rescaled(eqx.Module):
+class _Rescaled(SensingOperator):
     """A sensing operator whose correlations are multiplied by B."""
 
-    sensing: Sensing
+    sensing: SensingOperator
     blocks: Float[Array, "groups size size"]
     members: Int[Array, "groups size"]
     places: Int[Array, " n"]

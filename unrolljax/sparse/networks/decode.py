@@ -13,12 +13,12 @@ from unrolljax.gradients.mode import GradientMode
 from unrolljax.gradients.solve import solve
 from unrolljax.gradients.unroll import Unroll
 from unrolljax.sparse.networks.network import Network
-from unrolljax.sparse.sensing import Recovery, Sensing
+from unrolljax.sparse.sensing import Recovery, SensingOperator
 
 
 def decode(
     network: Network,
-    sensing: Sensing,
+    sensing: SensingOperator,
     y: Float[Array, "batch m"],
     gradient: GradientMode | None = None,
     stop: Stop | None = None,
@@ -39,7 +39,7 @@ def decode(
 
 
 def after_each_layer(
-    network: Network, sensing: Sensing, y: Float[Array, "batch m"], steps: int | None = None
+    network: Network, sensing: SensingOperator, y: Float[Array, "batch m"], steps: int | None = None
 ) -> Float[Array, "layers batch n"]:
     """The codes after each layer, for figures and for training layer by layer."""
     start = jnp.zeros(sensing.unknowns, y.dtype)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from unrolljax.sparse.partition import Entries, Partition
-from unrolljax.sparse.sensing import Sensing
+from unrolljax.sparse.sensing import SensingOperator
 
 
 class Codes(NamedTuple):
@@ -30,7 +30,7 @@ class Ensemble(eqx.Module):
     snr: float | Array = float("inf")
     partition: Partition = Entries()
 
-    def draw(self, sensing: Sensing, key: Array, problems: int) -> Codes:
+    def draw(self, sensing: SensingOperator, key: Array, problems: int) -> Codes:
         """So many problems; the same key gives the same ones."""
         dtype = sensing.dtype
         n = sensing.unknowns
@@ -45,7 +45,7 @@ class Ensemble(eqx.Module):
 
 
 def draw_mixture(
-    ensembles: tuple[Ensemble, ...], sensing: Sensing, key: Array, problems: int
+    ensembles: tuple[Ensemble, ...], sensing: SensingOperator, key: Array, problems: int
 ) -> Codes:
     """So many problems of each ensemble, one ensemble after the other."""
     keys = jax.random.split(key, len(ensembles))

@@ -21,6 +21,7 @@ from unrolljax.sparse.networks.hyperlista import HyperLISTA
 from unrolljax.sparse.networks.network import Network
 from unrolljax.sparse.networks.selection import Selection
 from unrolljax.sparse.partition import Partition
+from unrolljax.sparse.sensing import Sensing
 from unrolljax.sparse.training import task as tasks
 from unrolljax.sparse.training.codes import Codes
 from unrolljax.sparse.training.fit import Fit, fit
@@ -126,5 +127,7 @@ def _scalars(dtype) -> ALISTALayer:
 
 def trained_coupled(alista: ALISTA, task: Task, key: Array, steps: int = 200) -> Fit:
     """LISTA-CPSS from a trained ALISTA: scalars before matrices, at a hundredth of their rate."""
+    if not isinstance(task.sensing, Sensing):
+        raise ValueError("LISTA-CPSS learns dense matrices: task.sensing must be a Sensing.")
     start = CoupledLISTA.from_alista(alista, task.sensing)
     return trained(start, dataclasses.replace(task, problems=64), key, steps, 2e-3, weight=2e-5)

@@ -12,7 +12,7 @@ from jaxtyping import Array
 from unrolljax.core import trees
 from unrolljax.sparse.networks.decode import after_each_layer
 from unrolljax.sparse.networks.network import Network
-from unrolljax.sparse.sensing import Recovery, Sensing
+from unrolljax.sparse.sensing import Recovery, SensingOperator
 from unrolljax.sparse.training.codes import Codes, Ensemble, draw_mixture
 from unrolljax.sparse.training.nmse import total_nmse
 
@@ -21,7 +21,7 @@ Learned = TypeVar("Learned", bound=Network)
 
 @eqx.filter_jit
 def search_layers(
-    network: Learned, candidates: Any, sensing: Sensing, codes: Codes
+    network: Learned, candidates: Any, sensing: SensingOperator, codes: Codes
 ) -> tuple[Learned, Array]:
     """To each layer in turn the candidate that leaves the least error after it.
 
@@ -50,7 +50,7 @@ def search_layers(
 
 def train_stages(
     network: Learned,
-    sensing: Sensing,
+    sensing: SensingOperator,
     ensembles: tuple[Ensemble, ...],
     optimizer: optax.GradientTransformation,
     steps: int,

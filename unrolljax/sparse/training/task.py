@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from unrolljax.sparse.networks.decode import decode
 from unrolljax.sparse.networks.network import Network
-from unrolljax.sparse.sensing import Sensing
+from unrolljax.sparse.sensing import SensingOperator
 from unrolljax.sparse.training.codes import Codes, Ensemble, draw_mixture
 from unrolljax.sparse.training.nmse import total_nmse
 
@@ -20,7 +20,7 @@ class Task(eqx.Module):
     - `problems`: of each ensemble in a batch.
     """
 
-    sensing: Sensing
+    sensing: SensingOperator
     ensembles: tuple[Ensemble, ...] = (Ensemble(),)
     weights: Float[Array, " ensembles"] | None = None
     problems: int = eqx.field(default=128, static=True)
