@@ -10,7 +10,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
-    "rows=8", "columns=16", "layers=3", "batch=8", "held_out=8", "platform=cpu",
+    "rows=8", "columns=16", "network=slista", "layers=3", "batch=8", "held_out=8", "platform=cpu",
     "train.steps=2000", "train.evaluate_every=100", "train.checkpoint_every=300",
     f"compile_cache={ROOT / '.jax_cache' / 'tests'}",
 ]  # fmt: skip

@@ -56,7 +56,7 @@ def test_a_wrong_configuration_writes_nothing(tmp_path):
         "optimizer.lerning_rate=1",
     ]
     output = commands.run(*wrong, f"hydra.run.dir={folder}", expect=2)
-    assert output.startswith("5 problems in the configuration of lista:")
+    assert output.startswith("6 problems in the configuration of lista:")
     for key in ("rows", "did you mean 'columns'", "did you mean 'unroll'", "train.steps",
                 "did you mean 'learning_rate'"):  # fmt: skip
         assert key in output

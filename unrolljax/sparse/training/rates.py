@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 
 
 @functools.cache
-def bounded_adam(rate: float, steps: int) -> optax.GradientTransformation:
+def bounded_adam(learning_rate: float, steps: int) -> optax.GradientTransformation:
     """Adam on gradients of unit norm, its rate falling to zero as a cosine.
 
     Losses in dB have gradients that differ by orders of magnitude from batch to batch; of unit
@@ -22,7 +22,7 @@ def bounded_adam(rate: float, steps: int) -> optax.GradientTransformation:
     return optax.chain(
         optax.normalize_by_update_norm(),
         optax.scale_by_adam(b2=0.99),
-        optax.scale_by_schedule(optax.cosine_decay_schedule(-rate, steps)),
+        optax.scale_by_schedule(optax.cosine_decay_schedule(-learning_rate, steps)),
     )
 
 
