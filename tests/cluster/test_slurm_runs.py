@@ -35,7 +35,7 @@ def same(one, other):
 def test_a_sweep_is_a_job_array(slurm, whole, tmp_path):
     slurm.run(
         *RUN, "hydra/launcher=slurm", "hydra.launcher.timeout_min=10", "-m", "seed=0,1",
-        "optimizer.learning_rate=0.02,0.01", f"hydra.sweep.dir={tmp_path}", seconds=240,
+        "optimizer.learning_rate=0.03,0.01", f"hydra.sweep.dir={tmp_path}", seconds=240,
     )  # fmt: skip
     results = [commands.result(tmp_path / str(k)) for k in range(4)]
     assert len({result["parameters_sha256"] for result in results}) == 4
