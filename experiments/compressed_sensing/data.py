@@ -11,11 +11,11 @@ import skimage.data
 from jaxtyping import Array, Float, Int
 from numpy.typing import NDArray
 
+from unrolljax.prox.wavelets import Wavelets
 from unrolljax.sparse.analytic import analytic_weight
 from unrolljax.sparse.measurements import fourier_rows, gaussian_rows
 from unrolljax.sparse.sensing import Sensing
 from unrolljax.sparse.training import Codes, total_nmse
-from unrolljax.sparse.wavelets import Wavelets
 from unrolljax.sparse.wiener import wiener_weight
 
 HELD_OUT = (slice(310, 566), slice(420, 676))

@@ -10,9 +10,9 @@ from jaxtyping import Array
 from experiments.compressed_sensing import data, figure, outcome
 from experiments.compressed_sensing.networks import start
 from unrolljax import lab
+from unrolljax.prox.wavelets import Wavelets
 from unrolljax.sparse.networks import Network, decode
 from unrolljax.sparse.training import Codes
-from unrolljax.sparse.wavelets import Wavelets
 
 if TYPE_CHECKING:
     from experiments.compressed_sensing.__main__ import Config

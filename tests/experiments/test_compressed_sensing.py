@@ -13,10 +13,10 @@ from experiments.compressed_sensing.figure import draw
 from experiments.compressed_sensing.networks import start
 from experiments.compressed_sensing.outcome import Exposure, gallery, scores
 from unrolljax.core.status import Status
+from unrolljax.prox.wavelets import Wavelets
 from unrolljax.sparse.networks import decode
 from unrolljax.sparse.problems import Lasso
 from unrolljax.sparse.training import lasso_codes
-from unrolljax.sparse.wavelets import Wavelets
 
 SIZE = 8
 WAVELETS = Wavelets((SIZE, SIZE), 3)

@@ -6,7 +6,6 @@ from unrolljax.sparse.convolution import ConvolutionalSensing
 from unrolljax.sparse.partition import Blocks, Entries, Groups, Partition
 from unrolljax.sparse.problems import ElasticNet, GroupLasso, Lasso, SparseLogistic
 from unrolljax.sparse.sensing import Recovery, Sensing, SensingOperator
-from unrolljax.sparse.wavelets import Wavelets
 
 __all__ = [
     "Blocks",
@@ -21,7 +20,6 @@ __all__ = [
     "Sensing",
     "SensingOperator",
     "SparseLogistic",
-    "Wavelets",
     "analytic_weight",
     "dictionary",
     "model_selection",

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from unrolljax.sparse.wavelets import Wavelets
+from unrolljax.prox.wavelets import Wavelets
 
 ROOT = np.sqrt(3)
 TAPS = {

@@ -1,0 +1,1 @@
+"""Computational imaging: operators, data terms, priors, denoisers and plug-and-play solvers."""
