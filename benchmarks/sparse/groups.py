@@ -1,7 +1,8 @@
-"""Group networks on group-sparse codes: 250 x 500, 100 groups of 5, 16 layers, 1000 test codes.
+"""Group networks on group-sparse codes: 250 x 500, 100 groups of 5, 16 layers, 5000 test codes.
 
 All networks are trained alike: the probability of the test and half as much again, at most 0.25,
-since the total error is decided by the few codes with the most groups.
+since the total error is decided by the few codes with the most groups. Of 1000 test codes one or
+two decide it: the gain of groups then moved between 23 and 50 dB with the draw.
 """
 
 import time
@@ -17,7 +18,7 @@ from unrolljax.sparse.networks.block_lista import BlockLISTA, parameter_count
 from unrolljax.sparse.partition import Blocks, Entries, Groups, Partition
 from unrolljax.sparse.sensing import Sensing
 
-PART, LAYERS, TESTS, TEST_SEED, ITERATIONS = "groups", 16, 1000, 20261, 200
+PART, LAYERS, TESTS, TEST_SEED, ITERATIONS = "groups", 16, 5000, 20261, 200
 TARGETS = {0.1: -85, 0.2: -31, 0.25: -22}
 HARDEST = 0.25
 
