@@ -1,0 +1,1 @@
+"""Denoisers: callables `denoiser(x, sigma)` of one image, pytrees."""
