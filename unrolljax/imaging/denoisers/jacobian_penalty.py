@@ -21,9 +21,9 @@ def jacobian_penalty(
 ) -> Float[Array, ""]:
     """`max(|J| - 1 + margin, 0)`, J the Jacobian at an image.
 
-    Pesquet, Repetti, Terris & Wiaux (2021). Zero where the network's local Lipschitz constant is below `1 - margin`. The norm comes from
-    `steps` accelerated power iterations, which is a little too low, and the derivative is that of
-    the stretch along the vector they found. Mean over images: `jax.vmap`.
+    Pesquet, Repetti, Terris & Wiaux (2021). Zero where the local Lipschitz constant is below
+    `1 - margin`. The norm comes from `steps` accelerated power iterations, a little too low, and
+    the derivative is that of the stretch along the vector they found. Batches are `jax.vmap`.
 
     - `of`: as for `lipschitz_constant`; the paper's is the reflection `2 D - I`.
     """

@@ -1,0 +1,1 @@
+"""Image restoration against its targets and its peers: `python -m benchmarks.imaging`."""
