@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.core.timing import ratio, run_in_turn
-from benchmarks.imaging.rows import Row
+from benchmarks.parts import Row
 from unrolljax.imaging.denoisers.ffdnet import FFDNet
 from unrolljax.imaging.denoisers.layers import to_channels, to_pixels, with_noise_map
 from unrolljax.imaging.denoisers.learned import initialised

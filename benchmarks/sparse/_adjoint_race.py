@@ -11,7 +11,7 @@ import numpy as np
 
 import unrolljax as uj
 from benchmarks.core.timing import run_in_turn
-from benchmarks.sparse.rows import Row
+from benchmarks.parts import Row
 from unrolljax.sparse import Lasso
 from unrolljax.sparse.model_selection import SupportAdjoint, WorkingSet
 from unrolljax.sparse.model_selection.adjoint import pull_back

@@ -12,7 +12,7 @@ import numpy as np
 
 import unrolljax as uj
 from benchmarks.core.timing import run_in_turn
-from benchmarks.sparse.rows import Row
+from benchmarks.parts import Row
 from unrolljax.sparse import Lasso
 from unrolljax.sparse.model_selection import WorkingSet
 

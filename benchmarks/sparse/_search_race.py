@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.sparse.rows import Row
+from benchmarks.parts import Row
 from unrolljax.sparse import ElasticNet
 from unrolljax.sparse.model_selection import Descent, HoldOut, Penalties, log_grid, search
 from unrolljax.sparse.model_selection.designs import Design

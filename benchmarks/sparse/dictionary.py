@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.parts import Row
 from benchmarks.sparse._dictionary_data import Table, digits, faces
 from benchmarks.sparse._dictionary_race import race
-from benchmarks.sparse.rows import Row
 from unrolljax.core.stop import Stop
 from unrolljax.sparse import dictionary as dl
 from unrolljax.sparse.dictionary import fitting

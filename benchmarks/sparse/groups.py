@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.sparse.rows import Row
+from benchmarks.parts import Row
 from unrolljax.sparse import training
 from unrolljax.sparse.networks import LISTA, CoupledLISTA, HybridLISTA, Network, decode
 from unrolljax.sparse.networks.block_lista import BlockLISTA, parameter_count

@@ -7,8 +7,8 @@ peers do the same work in this process, in float64 and with one thread of BLAS.
 import jax
 import jax.numpy as jnp
 
+from benchmarks.parts import Row
 from benchmarks.sparse import _adjoint_race, _inner_race, _search_race
-from benchmarks.sparse.rows import Row
 from unrolljax.sparse import Lasso
 from unrolljax.sparse.model_selection.designs import correlated
 from unrolljax.sparse.model_selection.threads import one_blas_thread

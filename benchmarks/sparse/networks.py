@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.sparse.rows import Row
+from benchmarks.parts import Row
 from unrolljax.core.stop import Stop
 from unrolljax.sparse import training
 from unrolljax.sparse.networks import LISTA, CoupledLISTA, Network, Selection, decode

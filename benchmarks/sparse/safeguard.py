@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import unrolljax as uj
-from benchmarks.sparse.rows import Row
+from benchmarks.parts import Row
 from unrolljax.sparse import training
 from unrolljax.sparse.networks import SLISTA, CoupledLayer, CoupledLISTA, after_each_layer
 from unrolljax.sparse.networks.decode import after_each_step
