@@ -1,0 +1,227 @@
+"""Every tied plug-and-play solver: its iterates, its gradients in every mode, memory, failures."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import unrolljax as uj
+from unrolljax.imaging.restoration import Restoration
+from unrolljax.imaging.solvers import PnPADMM, PnPProximalGradient, REDGradient, restore
+
+NAMES = ["proximal gradient", "ADMM", "half-quadratic", "RED gradient", "RED fixed point"]
+every_solver = pytest.mark.parametrize("name", NAMES)
+WEIGHTS = jnp.asarray(np.random.default_rng(3).standard_normal((12, 10, 1)))
+
+
+def loss(theta, mode, stop):
+    solution = restore(*theta, gradient=mode, stop=stop)
+    return jnp.sum(WEIGHTS * jnp.sin(2 * solution.value)), solution
+
+
+@eqx.filter_jit
+def gradient(theta, mode, stop):
+    return eqx.filter_grad(loss, has_aux=True)(theta, mode, stop)
+
+
+def error(found, exact):
+    """The largest relative error over the parameters: network, data, kernel, step size, sigma."""
+    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(exact), strict=True)
+    return max(float(jnp.linalg.norm(a - b) / jnp.linalg.norm(b)) for a, b in pairs if jnp.any(b))
+
+
+class NumPy:
+    """The same problem in NumPy, on flat images and a dense matrix."""
+
+    def __init__(self, problem):
+        self.shape = problem.data.operator.shape
+        size = int(np.prod(self.shape))
+        columns = [problem.data.operator(jnp.asarray(e.reshape(self.shape))) for e in np.eye(size)]
+        self.A = np.stack([np.asarray(c).ravel() for c in columns], axis=1)
+        self.y, self.noise = np.asarray(problem.data.y).ravel(), float(problem.data.sigma)
+        self.network = problem.prior
+
+    def slope(self, x):
+        return self.A.T @ (self.A @ x - self.y) / self.noise**2
+
+    def prox(self, v, step):
+        matrix = self.A.T @ self.A / self.noise**2 + np.eye(v.size) / step
+        return np.linalg.solve(matrix, self.A.T @ self.y / self.noise**2 + v / step)
+
+    def denoise(self, x, sigma):
+        image = x.reshape(self.shape[:2])
+        filters = np.asarray(self.network.filters)
+        spectra = np.fft.fft2(filters, self.shape[:2])
+        spectra /= np.sqrt(np.max(np.sum(np.abs(spectra) ** 2, axis=0)))
+        codes = np.fft.ifft2(spectra * np.fft.fft2(image)).real
+        back = np.conj(spectra) * np.fft.fft2(sigma * np.tanh(codes / sigma))
+        smooth = np.fft.ifft2(back).real.sum(axis=0)
+        return (image - float(self.network.strength) * smooth).ravel()
+
+
+def iterates(name, reference, solver, weight, steps):
+    """The images of the textbook form of each method."""
+    A, y, sigma = reference.A, reference.y, float(solver.sigma)
+    x = A.T @ y
+    u = np.zeros_like(x)
+    for _ in range(steps):
+        if name == "proximal gradient":
+            x = reference.denoise(x - solver.step_size * reference.slope(x), sigma)
+        elif name == "ADMM":
+            z = reference.denoise(x + u, sigma)
+            u = u + x - z
+            x = reference.prox(z - u, solver.step_size)
+        elif name == "half-quadratic":
+            x = reference.denoise(reference.prox(x, solver.step_size), sigma)
+        elif name == "RED gradient":
+            pull = weight * (x - reference.denoise(x, sigma))
+            x = x - solver.step_size * (reference.slope(x) + pull)
+        else:
+            x = reference.prox(reference.denoise(x, sigma), 1 / weight)
+        yield reference.denoise(x + u, sigma) if name == "ADMM" else x
+
+
+@every_solver
+def test_every_iterate_is_that_of_numpy(name, problem, solvers):
+    solver = solvers[name]
+    state = solver.init(problem, problem.data.operator.adjoint(problem.data.y))
+
+    @eqx.filter_jit
+    def step(state):
+        after = solver.step(problem, state)
+        return after, solver.image(problem, after.x)
+
+    for expected in iterates(name, NumPy(problem), solver, 200.0, 50):
+        state, image = step(state)
+        np.testing.assert_allclose(image.ravel(), expected, atol=1e-12)
+    found = restore(solver, problem, gradient=uj.Detach(), stop=uj.Stop(50, tol=None))
+    np.testing.assert_allclose(found.value, image, atol=1e-12)
+
+
+@every_solver
+def test_implicit_gradients_are_those_of_three_hundred_unrolled_steps(name, problem, solvers):
+    theta = (solvers[name], problem)
+    exact, _ = gradient(theta, uj.Unroll(), uj.Stop(300, tol=None))
+    found, solution = gradient(theta, uj.Implicit(tol=1e-6), uj.Stop(1000, tol=1e-6))
+    assert int(solution.status) == uj.Status.CONVERGED
+    assert error(found, exact) < 1e-4
+
+
+@every_solver
+def test_other_modes_agree_with_implicit(name, problem, solvers):
+    theta, stop = (solvers[name], problem), uj.Stop(1000, tol=1e-10)
+    exact, _ = gradient(theta, uj.Implicit(tol=1e-10), stop)
+    for mode, tol in (
+        (uj.Implicit(ad="both", tol=1e-10), 1e-8),
+        (uj.Truncated(tol=1e-6), 1e-5),
+        (uj.Auto(tol=1e-5), 1e-4),
+        (uj.Neumann(200), 1e-5),
+    ):
+        assert error(gradient(theta, mode, stop)[0], exact) < tol, mode
+    rough = error(gradient(theta, uj.OneStep(), stop)[0], exact)
+    assert 1e-3 < rough < 10
+
+
+@every_solver
+def test_implicit_gradients_are_those_of_differences(name, problem, solvers):
+    theta, stop = (solvers[name], problem), uj.Stop(2000, tol=1e-13)
+    found, _ = gradient(theta, uj.Implicit(tol=1e-11), stop)
+    numbers, rest = eqx.partition(theta, eqx.is_inexact_array_like)
+    rng = np.random.default_rng(5)
+    way = jax.tree.map(lambda v: jnp.asarray(rng.standard_normal(jnp.shape(v))) * v, numbers)
+
+    @eqx.filter_jit
+    def beside(nudge):
+        moved = jax.tree.map(lambda v, w: v + nudge * w, numbers, way)
+        return loss(eqx.combine(moved, rest), uj.Detach(), stop)[0]
+
+    slope = sum(jnp.vdot(g, w) for g, w in zip(*map(jax.tree.leaves, (found, way)), strict=True))
+    differences = (beside(1e-5) - beside(-1e-5)) / 2e-5
+    np.testing.assert_allclose(slope, differences, rtol=1e-6)
+
+
+@every_solver
+def test_memory_of_implicit_gradients_does_not_grow_with_iterations(name, problem, solvers):
+    def temporary(steps, mode):
+        compiled = gradient.lower((solvers[name], problem), mode, uj.Stop(steps, tol=1e-6))
+        return compiled.compile().compiled.memory_analysis().temp_size_in_bytes
+
+    assert temporary(100, uj.Implicit()) <= 1.1 * temporary(10, uj.Implicit())
+    if name == "ADMM":
+        assert temporary(100, uj.Unroll()) > 3 * temporary(10, uj.Unroll())
+
+
+@every_solver
+def test_other_numbers_compile_nothing(name, problem, solvers):
+    solver, stop = solvers[name], uj.Stop(5, tol=1e-4)
+    restore(solver, problem, stop=stop)
+    other = jax.tree.map(lambda v: 1.01 * v, (solver, problem))
+    seen = []
+
+    def listen(event, duration, **_):
+        seen.append((event, duration))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        restore(*other, stop=uj.Stop(5, tol=1e-5))
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert not [event for event, _ in seen if "backend_compile" in event]
+
+
+@every_solver
+def test_single_precision_and_batches(name, problem, solvers):
+    def single(tree):
+        return jax.tree.map(lambda v: jnp.asarray(v).astype(jnp.float32), tree)
+
+    stop = uj.Stop(400, tol=1e-4)
+    found = restore(single(solvers[name]), single(problem), stop=stop)
+    assert found.value.dtype == jnp.float32
+    assert int(found.status) == uj.Status.CONVERGED
+    exact = restore(solvers[name], problem, stop=uj.Stop(400, tol=1e-6)).value
+    np.testing.assert_allclose(found.value, exact, atol=2e-2)
+
+    def of(y):
+        again = eqx.tree_at(lambda p: p.data.y, problem, y)
+        return restore(solvers[name], again, stop=uj.Stop(400, tol=1e-8))
+
+    batch = jax.jit(jax.vmap(of))(jnp.stack([problem.data.y, 2 * problem.data.y]))
+    np.testing.assert_allclose(batch.value[0], exact, atol=1e-4)
+    np.testing.assert_allclose(batch.value[1], of(2 * problem.data.y).value, atol=1e-6)
+
+
+@every_solver
+def test_an_expanding_denoiser_ends_with_a_status(name, problem, solvers):
+    expanding = eqx.tree_at(lambda p: p.prior.strength, problem, jnp.asarray(-30.0))
+    found, solution = gradient((solvers[name], expanding), uj.Implicit(), uj.Stop(200, tol=1e-8))
+    assert uj.Status(int(solution.status)) in (
+        uj.Status.MAX_STEPS,
+        uj.Status.DIVERGED,
+        uj.Status.NONFINITE,
+    )
+    with pytest.raises(uj.SolveFailed):
+        solution.raise_if_failed()
+    assert all(np.all(np.isnan(leaf)) for leaf in jax.tree.leaves(found))
+
+
+def test_a_step_that_is_too_long_ends_with_a_status(problem):
+    solver = PnPProximalGradient(5 / float(problem.data.lipschitz()), 0.1)
+    failed = restore(solver, problem, stop=uj.Stop(300, tol=1e-8))
+    assert uj.Status(int(failed.status)).failed
+
+
+def test_bad_numbers_are_named(problem):
+    for numbers, name in (
+        ((-1.0, 0.1), "step_size"),
+        ((1.0, np.nan), "sigma"),
+        ((1.0, 0.0), "sigma"),
+    ):
+        with pytest.raises(ValueError, match=name):
+            PnPADMM(*numbers)
+    with pytest.raises(ValueError, match="layers"):
+        REDGradient(np.ones(3), np.ones(4))
+    with pytest.raises(ValueError, match="x0 has shape"):
+        restore(PnPADMM(1.0, 0.1), problem, jnp.zeros((3, 3, 1)))
+    with pytest.raises(ValueError, match="weight"):
+        Restoration(problem.data, problem.prior, -1.0)
