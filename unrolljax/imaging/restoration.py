@@ -9,6 +9,8 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from unrolljax.solvers.kkt import KKT
+
 Image = Float[Array, "height width channels"]
 
 
@@ -39,8 +41,12 @@ class Restoration(eqx.Module):
         """The weighted prior."""
         return self._weight(x) * self.prior.value(x)
 
-    def objective(self, x: Image) -> Float[Array, ""] | None:
-        """Data term plus weighted prior; None where the prior is a denoiser, which has no value."""
+    def objective(self, x: Image | KKT) -> Float[Array, ""] | None:
+        """Data term plus weighted prior; None where the prior is a denoiser, which has no value.
+
+        A multiplier beside the image is left aside.
+        """
+        x = x.primal if isinstance(x, KKT) else x
         if self.prior is None:
             return self.smooth(x)
         return self.smooth(x) + self.penalty(x) if hasattr(self.prior, "value") else None
