@@ -12,7 +12,7 @@ from jaxtyping import Array, PyTree
 
 def as_array(value: ArrayLike) -> Array:
     """Lists, NumPy arrays and numbers as JAX arrays, so that a new value compiles nothing."""
-    return jnp.asarray(value)
+    return jnp.asarray(value, jnp.result_type(value))
 
 
 def concrete(value: Any) -> np.ndarray | None:
