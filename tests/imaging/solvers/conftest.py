@@ -11,6 +11,8 @@ from unrolljax.imaging.restoration import Restoration
 from unrolljax.imaging.solvers import (
     HalfQuadratic,
     PnPADMM,
+    PnPFISTA,
+    PnPPrimalDual,
     PnPProximalGradient,
     REDFixedPoint,
     REDGradient,
@@ -79,6 +81,8 @@ def solvers(data):
         "proximal gradient": PnPProximalGradient(step, sigma),
         "ADMM": PnPADMM(2 * noise**2, sigma),
         "half-quadratic": HalfQuadratic(4 * noise**2, sigma),
+        "accelerated": PnPFISTA(step, sigma),
+        "primal-dual": PnPPrimalDual(noise**2, 0.95 / noise**2, sigma),
         "RED gradient": REDGradient(1.8 / (1 / step + 200), sigma),
         "RED fixed point": REDFixedPoint(sigma),
     }

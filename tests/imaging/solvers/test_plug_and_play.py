@@ -11,7 +11,7 @@ from unrolljax.imaging.restoration import Restoration
 from unrolljax.imaging.solvers import PnPADMM, PnPProximalGradient, REDGradient, restore
 
 NAMES = ["proximal gradient", "ADMM", "half-quadratic", "RED gradient", "RED fixed point"]
-every_solver = pytest.mark.parametrize("name", NAMES)
+every_solver = pytest.mark.parametrize("name", [*NAMES, "accelerated", "primal-dual"])
 WEIGHTS = jnp.asarray(np.random.default_rng(3).standard_normal((12, 10, 1)))
 
 
@@ -107,7 +107,7 @@ def iterates(name, reference, solver, weight, steps):
         yield reference.denoise(x + u, sigma) if name == "ADMM" else x
 
 
-@every_solver
+@pytest.mark.parametrize("name", NAMES)
 def test_every_iterate_is_that_of_numpy(name, problem, solvers):
     solver = solvers[name]
     state = solver.init(problem, problem.data.operator.adjoint(problem.data.y))
