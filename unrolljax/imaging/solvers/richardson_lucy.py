@@ -10,9 +10,9 @@ class RichardsonLucy(Solver):
     """`x <- x A*(y / rate) / A* 1`: expectation maximisation for counts.
 
     Richardson (1972), Lucy (1974). A mirror step on the Poisson likelihood (`data.mirror_step`,
-    with its background and peak) that keeps the image non-negative and never lowers the likelihood, for operators with non-negative
-    entries. The problem's prior takes no part: the number of steps regularises, so run it with
-    `Stop(max_steps=n, tol=None)`. At convergence noise is fitted.
+    with its background and peak) that keeps the image non-negative and never lowers the
+    likelihood, for operators with non-negative entries. The problem's prior takes no part: the
+    number of steps regularises, so run it with `Stop(max_steps=n, tol=None)`.
 
     Starts at a positive image, such as a constant one: pixels that are zero stay so. A start with
     negative pixels, or none above zero, ends as NONFINITE.
