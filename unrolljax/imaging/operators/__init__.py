@@ -8,7 +8,9 @@ from unrolljax.imaging.operators.downsampling import Downsampling
 from unrolljax.imaging.operators.fourier import Fourier, MultiCoil
 from unrolljax.imaging.operators.identity import Identity
 from unrolljax.imaging.operators.inpainting import Inpainting
+from unrolljax.imaging.operators.nonuniform_fourier import NonuniformFourier
 from unrolljax.imaging.operators.operator import Operator
+from unrolljax.imaging.operators.space_variant_blur import SpaceVariantBlur
 
 __all__ = [
     "Blur",
@@ -18,8 +20,10 @@ __all__ = [
     "Identity",
     "Inpainting",
     "MultiCoil",
+    "NonuniformFourier",
     "Operator",
     "Scaled",
+    "SpaceVariantBlur",
     "Stack",
     "ValidBlur",
     "conjugate_gradient",
