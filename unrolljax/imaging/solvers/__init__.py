@@ -9,6 +9,7 @@ from unrolljax.imaging.solvers.pnp_primal_dual import PnPPrimalDual
 from unrolljax.imaging.solvers.pnp_proximal_gradient import PnPProximalGradient
 from unrolljax.imaging.solvers.red import REDFixedPoint, REDGradient
 from unrolljax.imaging.solvers.restore import restore
+from unrolljax.imaging.solvers.richardson_lucy import RichardsonLucy
 
 __all__ = [
     "HalfQuadratic",
@@ -20,5 +21,6 @@ __all__ = [
     "PnPProximalGradient",
     "REDFixedPoint",
     "REDGradient",
+    "RichardsonLucy",
     "restore",
 ]
