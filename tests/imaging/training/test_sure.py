@@ -36,7 +36,7 @@ def exact_expectation(function, mean, sigma):
     offsets = jnp.concatenate([jnp.eye(n), -jnp.eye(n)]) * sigma * np.sqrt(n)
     signs = jnp.asarray(hadamard(n), float)
     over_probes = jax.vmap(function, (None, 0))
-    return jnp.mean(jax.vmap(over_probes, (0, None))(mean + offsets, signs))
+    return jnp.mean(jax.vmap(over_probes, (0, None))(mean[None] + offsets, signs))
 
 
 def test_for_a_linear_denoiser_its_expectation_is_the_mean_squared_error():
