@@ -42,11 +42,16 @@ class DRUNet(nn.Module):
         for skip in reversed(skipped):
             finer = Convolution(4 * skip.shape[-1], size=1)(hidden)
             hidden = self._residual(skip + to_pixels(finer, 2))
-        noise = to_pixels(Convolution(4 * self.channels)(hidden), 2)
+        noise = to_pixels(Convolution(4 * self.channels, initializer=_SMALL)(hidden), 2)
         return x - noise[:, : x.shape[1], : x.shape[2]]
 
     def _residual(self, x: Float[Array, "batch rows columns width"]) -> Array:
         """Blocks of two convolutions, added to what they read."""
         for _ in range(self.blocks):
-            x = x + Convolution(x.shape[-1])(nn.relu(Convolution(x.shape[-1])(x)))
+            hidden = nn.relu(Convolution(x.shape[-1])(x))
+            x = x + Convolution(x.shape[-1], initializer=_SMALL)(hidden)
         return x
+
+
+# Blocks that start near the identity neither amplify nor need a normalisation.
+_SMALL = nn.initializers.variance_scaling(0.02, "fan_in", "truncated_normal")

@@ -1,0 +1,1 @@
+"""Training of the denoiser that the package ships: `python -m experiments.denoiser`."""
