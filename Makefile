@@ -27,6 +27,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.bilevel
 	$(BIN)/python -m benchmarks.least_squares
 	$(BIN)/python -m benchmarks.sparse
+	$(BIN)/python -m benchmarks.imaging
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -1,6 +1,6 @@
 """unrolljax: write a solver once as a pure step; choose by a flag how its gradient is computed."""
 
-from unrolljax import bilevel, prox, solvers, sparse
+from unrolljax import bilevel, imaging, prox, solvers, sparse
 from unrolljax.core.minimiser import Minimiser
 from unrolljax.core.problem import Composite, Objective, Residuals, Saddle
 from unrolljax.core.solution import Solution, SolveFailed
@@ -58,6 +58,7 @@ __all__ = [
     "check",
     "describe",
     "estimate_rate",
+    "imaging",
     "implicit_fixed_point",
     "implicit_root",
     "prox",
