@@ -53,6 +53,7 @@ CASES = {
     "NonuniformFourier": operators.NonuniformFourier(
         jnp.asarray(random.uniform(-0.5, 0.5, size=(9, 2))), SHAPE
     ),
+    "Radon": operators.Radon(jnp.array([0.3, 1.2, -2.0, 9.1]), (5, 4, 2)),
     "Compose": inpainted_blur(),
     "Compose complex": operators.Compose(operators.Fourier(MASK, SHAPE), BLUR),
     "Stack": operators.Stack(BLUR, operators.Fourier(MASK, SHAPE)),

@@ -10,6 +10,7 @@ from unrolljax.imaging.operators.identity import Identity
 from unrolljax.imaging.operators.inpainting import Inpainting
 from unrolljax.imaging.operators.nonuniform_fourier import NonuniformFourier
 from unrolljax.imaging.operators.operator import Operator
+from unrolljax.imaging.operators.radon import Radon
 from unrolljax.imaging.operators.space_variant_blur import SpaceVariantBlur
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "MultiCoil",
     "NonuniformFourier",
     "Operator",
+    "Radon",
     "Scaled",
     "SpaceVariantBlur",
     "Stack",
