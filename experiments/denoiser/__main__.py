@@ -15,6 +15,7 @@ class Config(lab.Config):
     blocks: int = Field(ge=1)
     tiles: int = Field(ge=1)
     drawn: float = Field(ge=0, le=1)
+    skies: float = Field(ge=0, le=1)
     patch: int = Field(ge=16, le=128)
     batch: int = Field(ge=1)
     strongest: float = Field(gt=0)

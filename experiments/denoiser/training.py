@@ -41,9 +41,10 @@ def build(config: "Config") -> lab.Experiment:
         outcome.draw(folder / "figure.png", denoiser, [line["loss"] for line in lines])
         return {"PSNR dB, camera": psnr, "numbers": _count(denoiser)}
 
+    pictures = tiles(config.tiles, drawn=config.drawn, skies=config.skies, seed=config.seed)
     return lab.Experiment(
         parameters=initialised(network, jax.random.key(config.seed)),
-        data=jnp.asarray(tiles(config.tiles, drawn=config.drawn, seed=config.seed)),
+        data=jnp.asarray(pictures),
         sample=sample,
         loss=loss,
         finish=finish,

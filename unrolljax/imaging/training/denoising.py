@@ -30,9 +30,12 @@ def patches(
 
 
 def pairs(clean: Float[Array, "batch patch patch 1"], key: Array, strongest: float) -> Pairs:
-    """White Gaussian noise on patches: its strength is uniform up to `strongest`, for each."""
+    """White Gaussian noise on patches, of a strength of its own for each, up to `strongest`.
+
+    The square root of the strength is uniform: restorations ask for weak noise most of all.
+    """
     level, draw = jax.random.split(key)
-    sigma = jax.random.uniform(level, clean.shape[:1], clean.dtype, 0, strongest)
+    sigma = strongest * jax.random.uniform(level, clean.shape[:1], clean.dtype) ** 2
     noise = jax.random.normal(draw, clean.shape, clean.dtype)
     return Pairs(clean, clean + sigma[:, None, None, None] * noise, sigma)
 

@@ -9,6 +9,7 @@ import skimage.transform
 from jaxtyping import Float, UInt8
 
 from unrolljax.imaging.training.dead_leaves import dead_leaves
+from unrolljax.imaging.training.night_skies import night_sky
 
 COLOUR = (
     "astronaut", "chelsea", "coffee", "immunohistochemistry", "retina", "rocket",
@@ -37,23 +38,28 @@ def grey(name: str) -> Float[np.ndarray, "height width"]:
     return _greys(picture)[0]
 
 
-def tiles(count: int, size: int = 128, drawn: float = 0.3, seed: int = 0) -> Tiles:
-    """Grey squares to cut patches from: `drawn` of them dead leaves, the rest photographs.
+def tiles(
+    count: int, size: int = 128, drawn: float = 0.3, skies: float = 0.1, seed: int = 0
+) -> Tiles:
+    """Grey squares to cut patches from: dead leaves, night skies, the rest photographs.
 
     Those of photographs, at three scales, are drawn at random, busy ones more often: smooth
     backgrounds would be the majority otherwise.
+
+    - `drawn`, `skies`: the shares of dead leaves and of night skies.
     """
-    if not 0 <= drawn <= 1:
-        raise ValueError(f"drawn={drawn} is a share and must lie in [0, 1].")
+    if min(drawn, skies) < 0 or drawn + skies > 1:
+        raise ValueError(f"drawn={drawn} and skies={skies} are shares: at least 0, in all at most 1.")
     rng = np.random.default_rng(seed)
     pictures = photographs()
     greys = [_greys(picture)[0] for picture in pictures]
     leaves = [_as_bytes(dead_leaves(rng, size, greys)) for _ in range(round(drawn * count))]
+    nights = [_as_bytes(night_sky(rng, size)) for _ in range(round(skies * count))]
     found = _of_photographs(pictures, size)
     change = np.abs(np.diff(found.astype(np.float32), axis=1)).mean((1, 2))
     weight = np.sqrt(change) * (found.std((1, 2)) > FAINT)
-    chosen = rng.choice(len(found), count - len(leaves), p=weight / weight.sum())
-    return np.stack([*found[chosen], *leaves])
+    chosen = rng.choice(len(found), count - len(leaves) - len(nights), p=weight / weight.sum())
+    return np.stack([*found[chosen], *leaves, *nights])
 
 
 def _of_photographs(
