@@ -3,6 +3,7 @@
 from unrolljax.imaging.denoisers.averaged import Averaged, contractive
 from unrolljax.imaging.denoisers.dncnn import DnCNN
 from unrolljax.imaging.denoisers.drunet import DRUNet
+from unrolljax.imaging.denoisers.equivariant import Equivariant
 from unrolljax.imaging.denoisers.ffdnet import FFDNet
 from unrolljax.imaging.denoisers.gradient_step import GradientStep
 from unrolljax.imaging.denoisers.jacobian_penalty import between, jacobian_penalty
@@ -15,6 +16,7 @@ __all__ = [
     "Convolution",
     "DRUNet",
     "DnCNN",
+    "Equivariant",
     "FFDNet",
     "GradientStep",
     "Learned",
