@@ -18,8 +18,10 @@ BLUR = Blur(KERNEL, SHAPE)
 MASK = jnp.asarray(random.uniform(size=SHAPE[:2]) < 0.7)
 COUNTS = jnp.asarray(random.poisson(20 * np.asarray(BLUR(TRUTH)) + 3).astype(float))
 ELECTRONS = COUNTS + 2.5 * jnp.asarray(random.standard_normal(SHAPE))
+DEVIATION = jnp.where(MASK[..., None], jnp.asarray(random.uniform(0.05, 0.2, size=SHAPE)), jnp.inf)
 TERMS = {
     "Gaussian": Gaussian(BLUR, BLUR(TRUTH), 0.1),
+    "Gaussian, weighted": Gaussian.weighted(BLUR, BLUR(TRUTH), DEVIATION),
     "Gaussian, masked": Gaussian(
         Compose(Inpainting(MASK, SHAPE), BLUR), Inpainting(MASK, SHAPE)(TRUTH), 0.1
     ),
@@ -114,6 +116,19 @@ def test_gaussian_and_poisson_differ_from_scipy_by_a_constant():
     expected = [-scipy.stats.poisson.logpmf(np.asarray(COUNTS), rate).sum() for rate in rates]
     found = poisson.value(other) - poisson.value(x)
     np.testing.assert_allclose(found, expected[1] - expected[0], rtol=1e-10)
+
+
+def test_weights_are_inverse_variances_and_missing_pixels_have_none():
+    x = points(5)[0]
+    seen = np.isfinite(DEVIATION)
+    expected = np.sum(((BLUR(x) - BLUR(TRUTH)) / DEVIATION)[seen] ** 2) / 2
+    np.testing.assert_allclose(TERMS["Gaussian, weighted"].value(x), expected)
+    y = jnp.where(seen, BLUR(TRUTH), jnp.nan)
+    np.testing.assert_allclose(Gaussian.weighted(BLUR, y, DEVIATION).value(x), expected)
+    with pytest.raises(ValueError, match=r"deviation\) has shape"):
+        Gaussian.weighted(BLUR, BLUR(TRUTH), DEVIATION[..., 0])
+    with pytest.raises(ValueError, match=r"deviation\) must be above 0"):
+        Gaussian.weighted(BLUR, BLUR(TRUTH), 0 * DEVIATION.at[0].set(0))
 
 
 def test_poisson_prox_of_the_identity_is_the_published_one():

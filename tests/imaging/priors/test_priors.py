@@ -47,6 +47,20 @@ def chambolle(y, weight, isotropic, steps=20000):
     return y - (np.roll(p[0], 1, 0) - p[0] + np.roll(p[1], 1, 1) - p[1])
 
 
+def test_admm_of_a_weighted_blur_finds_the_saddle_point_of_primal_dual():
+    blur = Blur(KERNEL, SHAPE)
+    deviation = jnp.where(MASK > 0, 0.3 + 0.5 * jnp.asarray(TRUTH), jnp.inf)
+    data = Gaussian.weighted(blur, blur(Y), deviation)
+    problem = Restoration(data, TotalVariation(), 20 * WEIGHT)
+    stop = uj.Stop(20000, tol=1e-11)
+    found = [
+        restore(solver, problem, stop=stop)
+        for solver in (ADMM(jnp.asarray(5.0)), PrimalDual(jnp.asarray(0.1), jnp.asarray(0.5)))
+    ]
+    assert all(int(solution.status) == uj.Status.CONVERGED for solution in found)
+    np.testing.assert_allclose(found[0].value, found[1].value, atol=1e-7)
+
+
 @pytest.mark.parametrize("isotropic", [True, False])
 @pytest.mark.parametrize(
     "solver", [ADMM(jnp.asarray(1.0)), PrimalDual(jnp.asarray(0.3), jnp.asarray(0.3))]

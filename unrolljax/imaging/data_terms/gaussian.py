@@ -9,14 +9,15 @@ from jaxtyping import Array, Float
 from unrolljax.core import trees
 from unrolljax.imaging.data_terms.data_term import DataTerm, as_float, check_data
 from unrolljax.imaging.operators.checks import as_array, check_at_least, check_finite
+from unrolljax.imaging.operators.compose import Compose
+from unrolljax.imaging.operators.inpainting import Inpainting
 from unrolljax.imaging.operators.operator import Image, Measured, Operator
 
 
 class Gaussian(DataTerm):
     """`|A x - y|^2 / (2 sigma^2)`, for y = A x plus white Gaussian noise.
 
-    For a deviation of its own for each pixel, measure through `Inpainting(1 / deviation, shape)`
-    and divide y by the deviation.
+    `Gaussian.weighted` for a deviation of its own for each pixel.
 
     - `sigma`: the noise's standard deviation, in the units of y; of real and imaginary part each
       where y is complex.
@@ -31,10 +32,27 @@ class Gaussian(DataTerm):
         if jnp.ndim(self.sigma):
             raise ValueError(
                 f"Gaussian(sigma) of shape {jnp.shape(self.sigma)} must be one number; weigh "
-                "pixels by Compose(Inpainting(1 / sigma, shape), operator)."
+                "pixels by Gaussian.weighted(operator, y, deviation)."
             )
         check_finite(self.sigma, "Gaussian(sigma)")
         check_at_least(self.sigma, 0, "Gaussian(sigma)", strictly=True)
+
+    @classmethod
+    def weighted(cls, operator: Operator, y: ArrayLike, deviation: ArrayLike) -> "Gaussian":
+        """`sum (A x - y)^2 / (2 deviation^2)`, for an operator that measures an image.
+
+        - `deviation`: the noise's, positive, of y's shape; infinite where nothing was measured,
+          whatever y is there. Of photon counts, the root of their expectation.
+        """
+        y, deviation = as_float(y), as_array(deviation)
+        if jnp.shape(deviation) != jnp.shape(y):
+            raise ValueError(
+                f"Gaussian.weighted(deviation) has shape {jnp.shape(deviation)}, y {jnp.shape(y)}."
+            )
+        check_at_least(deviation, 0, "Gaussian.weighted(deviation)", strictly=True)
+        weights = (1 / deviation).astype(y.dtype)
+        seen = jnp.where(weights > 0, y, 0) * weights
+        return cls(Compose(Inpainting(weights, y.shape), operator), seen, jnp.ones((), y.dtype))
 
     def value(self, x: Image) -> Float[Array, ""]:
         """`|A x - y|^2 / (2 sigma^2)`."""

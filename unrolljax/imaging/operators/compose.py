@@ -3,12 +3,15 @@
 import itertools
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from unrolljax.imaging.operators.blur import Blur
 from unrolljax.imaging.operators.checks import as_array, concrete
+from unrolljax.imaging.operators.conjugate_gradient import conjugate_gradient
 from unrolljax.imaging.operators.operator import Image, Measured, Operator
 
 
@@ -46,6 +49,28 @@ class Compose(Operator):
         for operator in reversed(self.operators):
             x = operator.apply(x)
         return x
+
+    def solve(self, rhs: Image, shift: ArrayLike) -> Image:
+        """`(A* A + shift I)^-1 rhs` by conjugate gradients, preconditioned where there is `even`."""
+        even = self.even()
+        if even is None:
+            return super().solve(rhs, shift)
+        return conjugate_gradient(
+            self.shifted_gram(shift), rhs, preconditioner=lambda r: even.solve(r, shift)
+        )
+
+    def even(self) -> Blur | None:
+        """For weights (or missing pixels) after a blur: the blur times their quadratic mean.
+
+        A periodic filter near to A, for preconditioners; nothing goes back through it. None for
+        any other A.
+        """
+        weights, last = self.operators[0].diagonal(), self.operators[-1]
+        if weights is None or len(self.operators) != 2 or not isinstance(last, Blur):
+            return None
+        square = jnp.mean(weights.astype(last.kernel.dtype) ** 2)
+        mean = jnp.sqrt(jnp.where(square > 0, square, 1))
+        return Blur(jax.lax.stop_gradient(mean * last.kernel), last.shape)
 
     def diagonal(self) -> Image | None:
         """The product of the diagonals, where all operators are diagonal."""
