@@ -28,9 +28,10 @@ def test_held_out_pictures_are_no_training_pictures():
     assert not {*COLOUR, *GREY} & {*HELD_OUT}
 
 
-def test_a_share_beyond_one_is_refused():
-    with pytest.raises(ValueError, match=r"drawn=1.5 is a share"):
-        tiles(2, drawn=1.5)
+@pytest.mark.parametrize("shares", [(1.5, 0.0), (-0.1, 0.0), (0.6, 0.6)])
+def test_shares_beyond_one_or_below_zero_are_refused(shares):
+    with pytest.raises(ValueError, match="are shares"):
+        tiles(2, drawn=shares[0], skies=shares[1])
 
 
 def test_grey_is_the_luminance():
