@@ -79,7 +79,7 @@ def _course(case: Case, denoiser: Learned, tuned: Tuned, steps: int) -> Float[Ar
 
     @eqx.filter_jit
     def one(solver: PnPADMM, problem: Restoration, truth: Array) -> Array:
-        v = solver.unknown(problem, problem.data.operator.adjoint(problem.data.y))
+        v = solver.unknown(problem, problem.data.start())
 
         def some(v: Array, _: Any) -> tuple[Array, Array]:
             stop = uj.Stop(EVERY, tol=None)

@@ -131,6 +131,30 @@ def test_weights_are_inverse_variances_and_missing_pixels_have_none():
         Gaussian.weighted(BLUR, BLUR(TRUTH), 0 * DEVIATION.at[0].set(0))
 
 
+@every_term
+def test_the_start_is_the_best_multiple_of_the_back_projection(name):
+    data = TERMS[name]
+    x = data.start()
+    assert x.shape == SHAPE
+    counts = getattr(data, "poisson", data)
+    signal = data.y
+    if isinstance(counts, Poisson):
+        signal = jnp.maximum(counts.y - counts.background, 0) / counts.peak
+
+    def misfit(factor):
+        found = jax.tree.leaves(data.operator(factor * x))
+        gaps = [a - b for a, b in zip(found, jax.tree.leaves(signal), strict=True)]
+        return sum(jnp.sum(jnp.abs(gap) ** 2) for gap in gaps)
+
+    assert misfit(1.0) < min(misfit(0.99), misfit(1.01))
+    back = data.operator.adjoint(signal)
+    np.testing.assert_allclose(x * jnp.linalg.norm(back), back * jnp.linalg.norm(x), atol=1e-12)
+
+
+def test_a_start_from_nothing_is_nothing():
+    assert not np.any(Gaussian(BLUR, jnp.zeros(SHAPE), 0.1).start())
+
+
 def test_poisson_prox_of_the_identity_is_the_published_one():
     data = Poisson(Identity(SHAPE), COUNTS)
     v, step = jnp.asarray(random.uniform(0, 30, size=SHAPE)), 0.7

@@ -110,7 +110,8 @@ def iterates(name, reference, solver, weight, steps):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_iterate_is_that_of_numpy(name, problem, solvers):
     solver = solvers[name]
-    state = solver.init(problem, problem.data.operator.adjoint(problem.data.y))
+    start = problem.data.operator.adjoint(problem.data.y)
+    state = solver.init(problem, start)
 
     @eqx.filter_jit
     def step(state):
@@ -120,7 +121,7 @@ def test_every_iterate_is_that_of_numpy(name, problem, solvers):
     for expected in iterates(name, NumPy(problem), solver, 200.0, 50):
         state, image = step(state)
         np.testing.assert_allclose(image.ravel(), expected, atol=1e-12)
-    found = restore(solver, problem, gradient=uj.Detach(), stop=uj.Stop(50, tol=None))
+    found = restore(solver, problem, start, gradient=uj.Detach(), stop=uj.Stop(50, tol=None))
     np.testing.assert_allclose(found.value, image, atol=1e-12)
 
 

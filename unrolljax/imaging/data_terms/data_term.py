@@ -40,9 +40,22 @@ class DataTerm(eqx.Module):
         """`argmin_x step * value(x) + |x - v|^2 / 2`; a ValueError where none is in reach."""
         raise ValueError(f"{type(self).__name__} has no proximal operator: use its gradient.")
 
+    def start(self) -> Image:
+        """Where a restoration starts by default: the multiple of `A* y` that explains y best."""
+        return back_projected(self.operator, self.y)
+
     def lipschitz(self) -> Float[Array, ""]:
         """A Lipschitz constant of the gradient; infinite where there is none."""
         raise NotImplementedError(f"{type(self).__name__} must define lipschitz().")
+
+
+def back_projected(operator: Operator, y: Measured) -> Image:
+    """The multiple of `A* y` with the least `|A x - y|`, whatever the units of A are."""
+    image = operator.adjoint(y)
+    seen = operator.apply(image)
+    square = trees.real_dot(seen, seen)
+    factor = trees.real_dot(image, image) / jnp.where(square > 0, square, 1)
+    return trees.scale(factor, image)
 
 
 def as_float(tree: PyTree[ArrayLike]) -> PyTree[Array]:

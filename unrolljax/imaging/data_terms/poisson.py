@@ -5,7 +5,12 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
-from unrolljax.imaging.data_terms.data_term import DataTerm, as_float, check_data
+from unrolljax.imaging.data_terms.data_term import (
+    DataTerm,
+    as_float,
+    back_projected,
+    check_data,
+)
 from unrolljax.imaging.operators.checks import as_array, check_at_least, check_finite
 from unrolljax.imaging.operators.operator import Image, Operator
 
@@ -75,6 +80,11 @@ class Poisson(DataTerm):
         beneath = (v - step * gain * slope) / (1 + step * gain**2 * curvature)
         x = jnp.where(counted & (rate >= level), inside, beneath)
         return jnp.where(used, x, v)
+
+    def start(self) -> Image:
+        """The multiple of `A*` of the counts over the background that explains them best."""
+        signal = jnp.maximum(self.y - self._background(), 0) / self._peak()
+        return back_projected(self.operator, signal)
 
     def lipschitz(self) -> Float[Array, ""]:
         """`peak^2 |A|^2 max(y / background^2)`; infinite without a background."""

@@ -57,6 +57,10 @@ class ShiftedPoisson(DataTerm):
         """That of the shifted counts: for diagonal operators."""
         return self.poisson.prox(v, step)
 
+    def start(self) -> Image:
+        """That of the shifted counts."""
+        return self.poisson.start()
+
     def lipschitz(self) -> Float[Array, ""]:
         """That of the shifted counts, which have a background."""
         return self.poisson.lipschitz()

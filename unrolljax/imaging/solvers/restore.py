@@ -29,11 +29,11 @@ def restore(
     `uj.solve` with the solver's own unknown made from `start` and the image read from what it
     returns: plug-and-play solvers, and the core's (ADMM and primal-dual start without multiplier).
 
-    - `start`: an image; by default the adjoint of the operator applied to what was measured.
+    - `start`: an image; by default the data term's own (`data.start()`).
     - `gradient`, `stop`: as for `solve`.
     """
     if start is None:
-        start = problem.data.operator.adjoint(problem.data.y)
+        start = problem.data.start()
     start = jnp.asarray(start)
     solution = solve(
         solver, problem, _unknown(solver, problem, start), gradient=gradient, stop=stop
