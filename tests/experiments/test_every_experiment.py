@@ -15,15 +15,24 @@ from unrolljax.lab.compilations import counted
 from unrolljax.lab.config.validate import load
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-NAMES = [module.name for module in pkgutil.iter_modules(experiments.__path__)]
 
 
-@pytest.fixture(params=NAMES)
+def _module(found):
+    main = ".__main__" if found.ispkg else ""
+    return importlib.import_module(f"experiments.{found.name}{main}")
+
+
+# A command that takes flags, not a configuration, has nothing to build.
+EXPERIMENTS = [
+    (found.name, module)
+    for found in pkgutil.iter_modules(experiments.__path__)
+    if hasattr(module := _module(found), "build")
+]
+
+
+@pytest.fixture(params=EXPERIMENTS, ids=lambda pair: pair[0])
 def experiment(request):
-    found = importlib.import_module(f"experiments.{request.param}")
-    package = hasattr(found, "__path__")
-    full = f"experiments.{request.param}" + (".__main__" if package else "")
-    return request.param, importlib.import_module(full)
+    return request.param
 
 
 def test_its_configuration_begins_with_its_command_and_sets_every_key(experiment):

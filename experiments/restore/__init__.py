@@ -1,0 +1,1 @@
+"""Restoration of a picture of one's own: `python -m experiments.restore`."""
