@@ -107,6 +107,34 @@ def test_a_bad_step_is_latched_with_the_state_before_it(kind):
     assert int(later.step) == 1
 
 
+def test_a_bad_step_that_may_be_skipped_leaves_all_but_the_counts():
+    outer = toy.outer(sample=bad_at(1, jnp.nan), max_skipped=1)
+    state, data = begin(outer)
+    step = jax.jit(outer.step)
+    good, record = step(state, data, SEED, NO_SIGNAL)
+    assert int(record.skipped) == 0
+    skipped, record = step(good, data, SEED, NO_SIGNAL)
+    assert bool(record.good)
+    assert (int(skipped.step), int(skipped.skipped), int(skipped.bad_step)) == (2, 1, -1)
+    kept = [(state.parameters, state.optimizer, state.carry) for state in (good, skipped)]
+    for before, after in zip(*map(jax.tree.leaves, kept), strict=True):
+        assert np.array_equal(before, after)
+    later, record = step(skipped, data, SEED, NO_SIGNAL)
+    assert bool(record.good)
+    assert int(later.step) == 3
+    assert not np.array_equal(*(jax.tree.leaves(s.parameters)[0] for s in (skipped, later)))
+
+
+def test_one_bad_step_more_than_may_be_skipped_is_latched():
+    outer = toy.outer(sample=bad_at(1, jnp.nan), max_skipped=1)
+    state, data = begin(outer)
+    state = state._replace(skipped=jnp.asarray(1, jnp.int32))
+    good, _ = outer.step(state, data, SEED, NO_SIGNAL)
+    latched, record = outer.step(good, data, SEED, NO_SIGNAL)
+    assert not bool(record.good)
+    assert (int(latched.step), int(latched.bad_step), int(latched.skipped)) == (1, 1, 1)
+
+
 def test_failed_solves_make_a_step_bad_unless_they_are_allowed():
     def loss(*arguments):
         return toy.loss(*arguments, gradient=uj.Implicit(on_failure="ignore"), max_steps=2)

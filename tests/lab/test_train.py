@@ -178,6 +178,20 @@ def test_a_bad_step_ends_training_before_it_is_written(tmp_path):
     assert int(caught.value.state.step) == int(caught.value.state.bad_step) == 6
 
 
+def test_a_bad_step_that_may_be_skipped_is_counted_and_training_goes_on(tmp_path):
+    def sample(scale, key):
+        batch = toy.sample(scale, key)
+        bad = jnp.all(jax.random.key_data(key) == jax.random.key_data(wanted))
+        return batch._replace(seen=jnp.where(bad, jnp.nan, batch.seen))
+
+    wanted = jax.random.fold_in(jax.random.key(0), 3)
+    lines = []
+    toy.training(tmp_path, {"max_skipped": 1}, sample=sample).run(lines.append)
+    steps = [line for line in lines if "loss" in line]
+    assert [line["step"] for line in steps] == list(range(1, 13))
+    assert [line.get("skipped", 0) for line in steps] == [0] * 3 + [1] * 9
+
+
 def test_callbacks_do_not_see_more_than_one_step_behind(tmp_path):
     training = toy.training(tmp_path)
     behind = []

@@ -71,9 +71,10 @@ def experiment(**changes):
     return lab.Experiment(**(given | changes))
 
 
-def outer(accumulate=1, max_failed=0.0, **changes):
+def outer(accumulate=1, max_failed=0.0, max_skipped=0, **changes):
     mesh = Mesh(np.asarray(jax.devices()[:1]), ("data",))
-    return Outer(experiment(**changes), optax.adam(0.1), mesh, accumulate, max_failed)
+    optimizer = optax.adam(0.1)
+    return Outer(experiment(**changes), optimizer, mesh, accumulate, max_failed, max_skipped)
 
 
 def training(folder, settings=None, **changes):
@@ -81,4 +82,5 @@ def training(folder, settings=None, **changes):
         **({"steps": 12, "evaluate_every": 4, "checkpoint_every": 5} | (settings or {}))
     )
     checkpoints = Checkpoints(folder / "checkpoints", settings.keep)
-    return Training(outer(**changes), 0, settings, checkpoints)
+    made = outer(max_skipped=settings.max_skipped, **changes)
+    return Training(made, 0, settings, checkpoints)

@@ -20,7 +20,8 @@ class TrainState(NamedTuple):
     """All that one outer step hands to the next; donated to it.
 
     `bad_step` is -1 until a step fails; from then on no step changes anything, so that the state
-    stays the one from which the failure can be repeated.
+    stays the one from which the failure can be repeated. `skipped` counts the steps that failed and
+    were left out instead.
     """
 
     step: Int[Array, ""]
@@ -28,6 +29,7 @@ class TrainState(NamedTuple):
     optimizer: PyTree[Array]
     carry: PyTree[Array]
     bad_step: Int[Array, ""]
+    skipped: Int[Array, ""]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,6 +38,7 @@ class Outer:
 
     - `accumulate`: the batch is split into as many parts, one after the other, to save memory.
     - `max_failed`: the share of solves of a step that may fail before the step is bad.
+    - `max_skipped`: bad steps that are left out, parameters as before, until one ends the run.
     """
 
     experiment: Experiment
@@ -43,6 +46,7 @@ class Outer:
     mesh: Mesh
     accumulate: int
     max_failed: float
+    max_skipped: int = 0
 
     def learned(self) -> PyTree[Array]:
         """The inexact arrays of the experiment's parameters."""
@@ -59,7 +63,8 @@ class Outer:
         batch = self.batch(data, seed, jnp.zeros((), jnp.int32))
         carry = self.experiment.first_carry(batch)
         zero = jnp.zeros((), jnp.int32)
-        return TrainState(zero, learned, self.optimizer.init(learned), carry, zero - 1), batch
+        memory = self.optimizer.init(learned)
+        return TrainState(zero, learned, memory, carry, zero - 1, zero), batch
 
     def batch(self, data: PyTree, seed: Int[Array, ""], step: Int[Array, ""]) -> PyTree[Array]:
         """The problems of a step: the same on any number of devices."""
@@ -69,23 +74,28 @@ class Outer:
     def step(
         self, state: TrainState, data: PyTree, seed: Int[Array, ""], signals: Int[Array, " devices"]
     ) -> tuple[TrainState, Record]:
-        """Sample, differentiate, update; a bad step changes nothing but `bad_step`."""
+        """Sample, differentiate, update; a bad step is skipped, or changes `bad_step` only."""
         batch = self._share(self.batch(data, seed, state.step))
         outcome, gradient = self.slope(state.parameters, data, batch, state.carry)
         _check_carry(state.carry, outcome.carry)
         statuses = count(outcome.status)
         good = trees.all_finite((outcome.loss, gradient))
         good &= failed(statuses) <= self._may_fail(outcome)
-        going = state.bad_step < 0
+        going, spared = state.bad_step < 0, ~good & (state.skipped < self.max_skipped)
         updates, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)
-        done = TrainState(state.step + 1, parameters, optimizer, outcome.carry, state.bad_step)
-        after = jax.tree.map(lambda new, old: jnp.where(good & going, new, old), done, state)
-        after = after._replace(bad_step=jnp.where(good | ~going, state.bad_step, state.step))
+        done = state._replace(parameters=parameters, optimizer=optimizer, carry=outcome.carry)
+        after = trees.where(good & going, done, state)
+        taken = going & (good | spared)
+        after = after._replace(
+            step=state.step + taken.astype(jnp.int32),
+            bad_step=jnp.where(taken | ~going, state.bad_step, state.step),
+            skipped=state.skipped + (going & spared).astype(jnp.int32),
+        )
         norm = optax.tree.norm(gradient)
         record = Record(
             state.step + 1, outcome.loss, norm, dict(outcome.metrics), statuses,
-            good & going, jnp.max(signals),
+            taken, after.skipped, jnp.max(signals),
         )  # fmt: skip
         return after, record
 

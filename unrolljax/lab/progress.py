@@ -30,7 +30,8 @@ class Progress:
             return self._say(_evaluation(line))
         self._statuses.update(line["status"])
         self._bar.update()
-        text = f"loss {line['loss']:.6g}  {_counts(self._statuses)}"
+        left_out = f"  left out {line['skipped']}" if "skipped" in line else ""
+        text = f"loss {line['loss']:.6g}  {_counts(self._statuses)}{left_out}"
         self._bar.set_postfix_str(text, refresh=False)
         due = line["step"] % self._every == 0 or line["step"] == self._steps
         if self._bar.disable and due:

@@ -12,7 +12,10 @@ from unrolljax.lab.experiment import Line
 
 
 class Record(NamedTuple):
-    """A step's number (from 1), loss, metrics, solves by status code, verdict, and signals."""
+    """A step's number (from 1), loss, metrics, solves by status code, verdict, and signals.
+
+    `good`: taken or left out; `skipped`: how many have been left out.
+    """
 
     step: Int[Array, ""]
     loss: Float[Array, ""]
@@ -20,6 +23,7 @@ class Record(NamedTuple):
     metrics: dict[str, Array]
     statuses: Int[Array, " codes"]
     good: Bool[Array, ""]
+    skipped: Int[Array, ""]
     signal: Int[Array, ""]
 
 
@@ -53,12 +57,14 @@ def unpack(numbers: np.ndarray, like: PyTree) -> PyTree[np.ndarray]:
 
 
 def as_line(record: Record) -> Line:
-    """The line of metrics of a step."""
+    """The line of metrics of a step; it counts skipped steps once there are some."""
+    skipped = {"skipped": int(record.skipped)} if record.skipped else {}
     return {
         "step": int(record.step),
         "loss": float(record.loss),
         "gradient_norm": float(record.gradient_norm),
         **{name: float(value) for name, value in record.metrics.items()},
+        **skipped,
         "status": by_name(record.statuses),
     }
 

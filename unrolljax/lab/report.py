@@ -24,8 +24,9 @@ def markdown(result: dict[str, Any], lines: list[Line]) -> str:
     for line in lines:
         statuses.update(line.get("status", {}))
     device = result["peak_device_mb"]
+    skipped = max((line.get("skipped", 0) for line in lines), default=0)
     facts = {
-        "Steps": result["steps"],
+        "Steps": f"{result['steps']}" + (f", {skipped} of them left out" if skipped else ""),
         "Training loss": _course([line["loss"] for line in lines if "loss" in line]),
         "Held-out loss": _course([line["evaluation/loss"] for line in evaluations]),
         "Solves": ", ".join(f"{name} {n}" for name, n in statuses.items()) or "none",

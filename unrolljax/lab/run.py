@@ -63,7 +63,10 @@ def prepare(experiment: Experiment, config: Config, path: Path) -> Training:
     """The experiment compiled for the devices of the configuration, and resumed if it was begun."""
     train = config.train
     mesh = devices.data_mesh(config.devices)
-    outer = Outer(experiment, config.optimizer.build(), mesh, train.accumulate, train.max_failed)
+    outer = Outer(
+        experiment, config.optimizer.build(), mesh, train.accumulate, train.max_failed,
+        train.max_skipped,
+    )  # fmt: skip
     return Training(outer, config.seed, train, Checkpoints(path / "checkpoints", train.keep))
 
 

@@ -119,7 +119,7 @@ class Training:
         outer, experiment, mesh = self.outer, self.outer.experiment, self.outer.mesh
         everywhere = NamedSharding(mesh, PartitionSpec())
         shared = NamedSharding(mesh, PartitionSpec("data"))
-        placed: Any = (everywhere, everywhere, everywhere, shared, everywhere)
+        placed: Any = (everywhere, everywhere, everywhere, shared, everywhere, everywhere)
         placed = TrainState(*placed)
         learned = devices.replicate(outer.learned(), mesh)
         _, batch = jax.eval_shape(outer.first, learned, self._data, self._seed)

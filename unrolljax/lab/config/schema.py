@@ -29,6 +29,7 @@ class Train(Section):
     keep: int = Field(default=3, ge=1)  # checkpoints that stay on disk
     patience: int | None = Field(default=None, ge=1)  # evaluations without a better one
     max_failed: float = Field(default=0.0, ge=0, le=1)  # share of a step's solves that may fail
+    max_skipped: int = Field(default=0, ge=0)  # failed steps that are left out
 
     @model_validator(mode="after")
     def _patience_is_counted(self) -> Self:
