@@ -1,1 +1,1 @@
-"""Learned deblurring of the Hubble deep field: `python -m experiments.deblur gradient=implicit`."""
+"""Deblurring of the Hubble deep field by trained iterations: `python -m experiments.deblur`."""

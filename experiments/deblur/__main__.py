@@ -1,33 +1,33 @@
-"""Learn the weights of a deblurring prior by differentiating through the solver.
+"""Train a plug-and-play restorer of photon counts on drawn skies, and try it on the real one.
 
-The gradient mode is one word on the command line: `gradient=unroll`, `truncated`, `implicit`.
+Two are trained at once, from the same denoiser: a fixed point, differentiated by the mode that
+`gradient=` names (implicit, truncated, one_step, unroll), and a network of a few unrolled layers.
 """
 
 from pydantic import Field
 
-import unrolljax as uj
 from unrolljax import lab
 
 
 class Config(lab.Config):
     """What may be set; configs/deblur.yaml explains it."""
 
-    size: int = Field(ge=16, le=128)
-    scales: int = Field(ge=1, le=4)
+    size: int = Field(ge=32, le=128)
+    batch: int = Field(ge=1)
+    pictures: int = Field(ge=1)
     psf_width: float = Field(gt=0)
+    peak: float = Field(gt=0)
+    background: float = Field(gt=0)
     missing: float = Field(ge=0, lt=1)
-    training_noise: list[float] = Field(min_length=1)
-    test_noise: float = Field(gt=0)
-    smoothing: float = Field(gt=0)
-    initial_weight: float = Field(gt=0)
-    solver: lab.Target[uj.Solver]
+    strength: float = Field(gt=0)
+    trust: float = Field(gt=0)
     stop: lab.Stopping
-    compare_tol: float = Field(gt=0)
-    compare: dict[str, lab.Target[uj.GradientMode]]
+    penalty: float = Field(ge=0)
+    layers: int = Field(ge=1)
 
 
 def build(config: Config) -> lab.Experiment:
-    """Six training images, restored at every step from where the last step left them."""
+    """New skies and new exposures at every step."""
     # Imported here: a wrong configuration is told before scikit-image has loaded.
     from experiments.deblur import training
 

@@ -1,52 +1,70 @@
-"""What everybody would try first, after filling the holes: Wiener and Richardson-Lucy."""
+"""What everybody would try first: Richardson-Lucy, and total variation, tuned on drawn skies."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from skimage.restoration import richardson_lucy, wiener
+from jaxtyping import Array
 
-from experiments.deblur.data import moffat
+import unrolljax as uj
+from experiments.deblur.skies import Looks
+from experiments.deblur.telescope import Exposure, Telescope
+from unrolljax.imaging import Restoration, priors, restore, solvers
 
-BORDER = 24
-WIENER_BALANCES = (0.003, 0.01, 0.03, 0.1, 0.3)
-LUCY_ITERATIONS = (5, 10, 15, 20, 30, 50)
+LUCY_STEPS = (10, 20, 30, 50, 80, 120)
+"""Candidates for the number of steps, which regularises."""
 
-Method = Callable[[NDArray, float], NDArray]
+TV_LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+"""Candidates for the weight, over the inverse of the sky's noise."""
 
-
-def methods(width: float) -> dict[str, tuple[Method, tuple[float, ...]]]:
-    """Each method with the values of its one parameter to choose from."""
-    # An even kernel would shift the image by half a pixel.
-    kernel = np.fft.fftshift(moffat(2 * BORDER + 1, width, beta=3.0))
-
-    def by_wiener(image, balance) -> Any:
-        return wiener(image, kernel, balance, clip=False)
-
-    def by_lucy(image, iterations):
-        padded = np.pad(np.maximum(image, 1e-4), BORDER, mode="wrap")
-        restored = richardson_lucy(padded, kernel, int(iterations), clip=False)
-        return restored[BORDER:-BORDER, BORDER:-BORDER]
-
-    return {
-        "Wiener": (by_wiener, WIENER_BALANCES),
-        "Richardson-Lucy": (by_lucy, LUCY_ITERATIONS),
-    }
+TV_STOP = uj.Stop(1000, tol=1e-3)
 
 
-def tune(method: Method, values: tuple[float, ...], images: NDArray, truth: NDArray) -> float:
-    """The parameter value with the best mean PSNR on training images."""
-    pairs = list(zip(images, truth, strict=True))
-    return max(
-        values, key=lambda v: np.mean([scores(method(i, v), t)["PSNR dB"] for i, t in pairs])
+class Method(NamedTuple):
+    """`restore(telescope, exposure, number)` is a solution; the number is one of `candidates`."""
+
+    restore: Callable[[Telescope, Exposure, Any], uj.Solution]
+    candidates: tuple[float, ...]
+
+    def tuned(self, telescope: Telescope, looks: Looks) -> Any:
+        """The candidate that leaves the least mean squared error on exposures of drawn skies."""
+
+        @eqx.filter_jit
+        def error(number: Any, looks: Looks) -> Array:
+            def one(exposure: Exposure) -> Array:
+                return self.restore(telescope, exposure, number).value
+
+            return jnp.mean((jax.vmap(one)(looks.exposures) - looks.scenes) ** 2)
+
+        numbers = [n if isinstance(n, int) else jnp.asarray(n) for n in self.candidates]
+        return numbers[int(np.argmin([float(error(number, looks)) for number in numbers]))]
+
+
+def by_lucy(telescope: Telescope, exposure: Exposure, steps: int) -> uj.Solution:
+    """So many steps of Richardson-Lucy from an even sky."""
+    data = telescope.poisson(exposure)
+    mean = jnp.mean(telescope.filled(exposure))
+    start = jnp.full(exposure.counts.shape, jnp.maximum(mean, 1e-3))
+    stop = uj.Stop(steps, tol=None)
+    return restore(
+        solvers.RichardsonLucy(), Restoration(data), start, gradient=uj.Detach(), stop=stop
     )
 
 
-def scores(image: NDArray, truth: NDArray) -> dict[str, float]:
-    """PSNR in dB and SSIM (scikit-image's), for values in [0, 1]."""
-    image = np.asarray(image, float)
-    ratio = peak_signal_noise_ratio(truth, image, data_range=1)
-    similarity: Any = structural_similarity(truth, image, data_range=1)
-    return {"PSNR dB": float(ratio), "SSIM": float(similarity)}
+def by_tv(telescope: Telescope, exposure: Exposure, level: float) -> uj.Solution:
+    """The minimiser of misfit and total variation."""
+    data = telescope.gaussian(exposure)
+    noise = jnp.sqrt(telescope.background) / telescope.peak
+    problem = Restoration(data, priors.TotalVariation(), level / noise)
+    solver = uj.solvers.ADMM(1 / (3 * noise**2))
+    start = telescope.filled(exposure)
+    return restore(solver, problem, start, gradient=uj.Detach(), stop=TV_STOP)
+
+
+METHODS = {
+    "Richardson-Lucy": Method(by_lucy, LUCY_STEPS),
+    "total variation": Method(by_tv, TV_LEVELS),
+}

@@ -1,37 +1,58 @@
-"""Training: six images, restored at every step from where the last step left them."""
+"""The experiment: what is minimised, and on what."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import jax
-import numpy as np
+import jax.numpy as jnp
+from jaxtyping import Array
 
-from experiments.deblur import data
-from experiments.deblur.finish import finish
-from experiments.deblur.problem import Weights, initial_weights
-from experiments.deblur.task import Batch, make
+import unrolljax as uj
+from experiments.deblur.finish import Methods, finish
+from experiments.deblur.restorers import Restorers, start
+from experiments.deblur.skies import Sky, drawn, measured
+from experiments.deblur.telescope import Telescope
 from unrolljax import lab
+from unrolljax.imaging.training import EndToEnd, Equilibrium, Measured
 
 if TYPE_CHECKING:
     from experiments.deblur.__main__ import Config
 
 
 def build(config: "Config") -> lab.Experiment:
-    """The experiment; its loss is minus the mean PSNR of the restorations in dB."""
-    truth = data.training(config.size)
-    sigma = np.resize(np.asarray(config.training_noise), len(truth))
-    task, images = make(config, truth, sigma, config.seed)
-    gradient = config.gradient.build()
+    """The loss is the mean squared error of both restorers in dB: minus their PSNR.
 
-    def loss(weights: Weights, given: tuple, batch: Batch, start: jax.Array) -> lab.Outcome:
-        value, solution = given[0].loss(weights, batch._replace(start=start), gradient)
-        metrics = {"psnr": -value, "solver_steps": solution.steps.astype(value.dtype)}
-        return lab.Outcome(value, solution.status, metrics, solution.value)
+    To the fixed point's error a penalty is added where its denoiser stretches: untrained it has
+    fixed points, and it must keep them.
+    """
+    telescope = Telescope.pointed(config.psf_width, config.peak, config.background, config.missing)
+    sky = drawn(config.pictures, telescope, config.seed)
+    others = drawn(4, telescope, config.seed + 1)
+    restorers, key = start(config), jax.random.key(config.seed)
+    stops = config.stop.build(), uj.Stop(config.layers, tol=None)
+    fixed = Equilibrium(config.gradient.build(), stops[0], config.penalty)
+    losses = fixed, EndToEnd(uj.Unroll(), stops[1])
+
+    def loss(learned: Restorers, sky: Sky, batch: Measured, carry: None) -> lab.Outcome:
+        del carry
+        both = [of(one, sky, batch) for of, one in zip(losses, learned, strict=True)]
+        of_fixed, of_layers = (10 * jnp.mean(jnp.log10(outcome.error)) for outcome in both)
+        status = jnp.concatenate([outcome.status for outcome in both])
+        numbers = {"fixed": of_fixed, "layers": of_layers}
+        return lab.Outcome((of_fixed + of_layers) / 2, status, numbers)
+
+    def sample(sky: Sky, key: Array) -> Measured:
+        return measured(sky, key, config.batch, config.size)
+
+    def end(learned: Restorers, folder: Path) -> dict[str, Any]:
+        methods = Methods(others, restorers, learned, stops)
+        return finish(methods, jax.random.fold_in(key, 1), config.size, folder)
 
     return lab.Experiment(
-        parameters=initial_weights(config.scales, config.initial_weight),
-        data=(task, images),
-        sample=lambda given, key: given[1],
+        parameters=restorers,
+        data=sky,
+        sample=sample,
         loss=loss,
-        start=lambda batch: batch.start,
-        finish=lambda weights, folder: finish(config, weights, folder),
+        held_out=sample(others, key),
+        finish=end,
     )

@@ -51,7 +51,7 @@ class Compose(Operator):
         return x
 
     def solve(self, rhs: Image, shift: ArrayLike) -> Image:
-        """`(A* A + shift I)^-1 rhs` by conjugate gradients, preconditioned where there is `even`."""
+        """`(A* A + shift I)^-1 rhs` by conjugate gradients, preconditioned by `even`."""
         even = self.even()
         if even is None:
             return super().solve(rhs, shift)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from unrolljax.core import trees
 from unrolljax.core.stop import Stop
 from unrolljax.gradients.implicit import Implicit
+from unrolljax.gradients.mode import GradientMode
 from unrolljax.imaging.denoisers.jacobian_penalty import jacobian_penalty
 from unrolljax.imaging.solvers.plug_and_play import PlugAndPlay
 from unrolljax.imaging.training.end_to_end import Measured, Restorer
@@ -24,13 +25,13 @@ class Equilibrium(eqx.Module):
     iteration has and finds them. It is taken at the solution, more precisely at the solver's
     unknown where that is one image (what ADMM's denoiser reads), which it leaves where it is.
 
-    - `gradient`: implicit, with its adjoint solver.
+    - `gradient`: implicit, with its adjoint solver; or a mode that comes near to it.
     - `stop`: with a tolerance; solves that miss it are set aside.
     - `penalty`: its weight, in squared grey values.
     - `margin`, `power_steps`: as of `jacobian_penalty`.
     """
 
-    gradient: Implicit = Implicit()
+    gradient: GradientMode = Implicit()
     stop: Stop = Stop(max_steps=200, tol=1e-4)
     penalty: Float[Array, ""] | float = 1e-3
     margin: Float[Array, ""] | float = 0.05

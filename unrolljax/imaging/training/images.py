@@ -49,7 +49,7 @@ def tiles(
     - `drawn`, `skies`: the shares of dead leaves and of night skies.
     """
     if min(drawn, skies) < 0 or drawn + skies > 1:
-        raise ValueError(f"drawn={drawn} and skies={skies} are shares: at least 0, in all at most 1.")
+        raise ValueError(f"drawn={drawn} and skies={skies} are shares: from 0, in all at most 1.")
     rng = np.random.default_rng(seed)
     pictures = photographs()
     greys = [_greys(picture)[0] for picture in pictures]

@@ -37,7 +37,9 @@ def night_sky(rng: np.random.Generator, size: int) -> Float[np.ndarray, "size si
     for _ in range(rng.poisson(size**2 / _log_uniform(rng, DENSE, SPARSE))):
         centre = rng.uniform(-0.05 * side, 1.05 * side, 2)
         source = _star(rng) if rng.random() < STARS else _galaxy(rng)
-        first, last = (np.clip(centre + r, 0, side).astype(int) for r in (-source.reach, source.reach))
+        first, last = (
+            np.clip(centre + r, 0, side).astype(int) for r in (-source.reach, source.reach)
+        )
         lines = [np.arange(a, b) + 0.5 - c for a, b, c in zip(first, last, centre, strict=True)]
         seen = source.profile(*np.meshgrid(*lines, indexing="ij"))
         sky[first[0] : last[0], first[1] : last[1]] += _log_uniform(rng, FAINT, BRIGHT) * seen
@@ -66,15 +68,15 @@ def _arms(rng: np.random.Generator) -> Callable[[Plane, Plane], Plane]:
     """A factor of at most 1: two logarithmic spirals for a third of the galaxies."""
     depth = rng.uniform(0.2, 0.6) if rng.random() < 1 / 3 else 0.0
     wind = rng.choice([-1, 1]) * rng.uniform(2, 5)
-    return lambda angle, distance: (
-        1 - depth * (1 - np.cos(2 * angle - wind * np.log(distance))) / 2
-    )
+    return lambda angle, distance: 1 - depth * (1 - np.cos(2 * angle - wind * np.log(distance))) / 2
 
 
 def _star(rng: np.random.Generator) -> Source:
     """Moffat's profile."""
     core, falloff = rng.uniform(1.5, 6), rng.uniform(2, 5)
-    return Source(lambda rows, columns: (1 + (rows**2 + columns**2) / core**2) ** -falloff, 8 * core)
+    return Source(
+        lambda rows, columns: (1 + (rows**2 + columns**2) / core**2) ** -falloff, 8 * core
+    )
 
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
