@@ -1,0 +1,1 @@
+"""Plug-and-play restoration trained through its solver: `python -m experiments.pnp_admm`."""
