@@ -1,11 +1,13 @@
 """Restoration by the shipped denoiser: PSNR against total variation tuned per image, and drift.
 
-One setting of plug-and-play ADMM for each noise level, chosen on training pictures. The data are
-Set6 (cameraman, house, monarch, butterfly, leaves, starfish) and a crop of the Hubble deep field.
+One setting of plug-and-play ADMM for each noise level, chosen on training pictures by the part
+`setting`. The data are Set6 (cameraman, house, monarch, butterfly, leaves, starfish) and a crop of
+the Hubble deep field.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
+import dm_pix
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,10 +16,10 @@ from jaxtyping import Array, Float
 
 import unrolljax as uj
 from benchmarks.imaging._cases import Case, blurred_hubble, blurred_set6
+from benchmarks.imaging._settings import SETTINGS, Tuned, denoiser
 from benchmarks.parts import Row
 from unrolljax.imaging.data_terms import Gaussian
-from unrolljax.imaging.denoisers.learned import Learned
-from unrolljax.imaging.denoisers.pretrained import pretrained
+from unrolljax.imaging.denoisers import Equivariant
 from unrolljax.imaging.operators import Blur
 from unrolljax.imaging.priors import TotalVariation
 from unrolljax.imaging.restoration import Restoration
@@ -29,30 +31,20 @@ TV_WEIGHTS, TV_PENALTY, TV_ITERATIONS = np.geomspace(0.02, 0.3, 9), 10.0, 200
 """The weights times sigma are those of `|A x - y|^2 / 2 + sigma weight TV(x)`."""
 
 
-class Tuned(NamedTuple):
-    """The strength of the denoiser over that of the noise, and the step over the noise's square."""
-
-    strength: float
-    step: float
-
-
-SETTINGS = {2.55: Tuned(3.0, 4.0), 7.65: Tuned(2.0, 4.0)}
-
-
 def run(quick: bool) -> list[Row]:
     """Every case; the data's absence is told."""
-    denoiser = pretrained(jnp.float32)
+    prior = denoiser()
     try:
         cases = blurred_set6()
     except FileNotFoundError as absent:
         return [Row(PART, "all", f"skipped: {absent.filename} is not here")]
     cases = cases[:1] if quick else [*cases, blurred_hubble()]
-    return [row for case in cases for row in _rows(case, denoiser, 100 if quick else LONG)]
+    return [row for case in cases for row in _rows(case, prior, 100 if quick else LONG)]
 
 
-def _rows(case: Case, denoiser: Learned, steps: int) -> list[Row]:
+def _rows(case: Case, prior: Equivariant, steps: int) -> list[Row]:
     tuned = SETTINGS[round(255 * case.noise, 2)]
-    course = np.asarray(_course(case, denoiser, tuned, steps))
+    course = np.asarray(_course(case, prior, tuned, steps))
     found = course[:, ITERATIONS // EVERY - 1]
     by_tv = np.max([_psnr_of_tv(case, float(weight)) for weight in TV_WEIGHTS], axis=0)
     target = next(value for name, value in TARGETS.items() if case.name.startswith(name))
@@ -74,7 +66,7 @@ def _rows(case: Case, denoiser: Learned, steps: int) -> list[Row]:
     ]
 
 
-def _course(case: Case, denoiser: Learned, tuned: Tuned, steps: int) -> Float[Array, "images n"]:
+def _course(case: Case, prior: Equivariant, tuned: Tuned, steps: int) -> Float[Array, "images n"]:
     """PSNR after every tenth iteration, of each picture."""
 
     @eqx.filter_jit
@@ -89,9 +81,9 @@ def _course(case: Case, denoiser: Learned, tuned: Tuned, steps: int) -> Float[Ar
         return jax.lax.scan(some, v, length=steps // EVERY)[1]
 
     noise = np.float32(case.noise)
-    solver = PnPADMM(jnp.asarray(tuned.step * noise**2), jnp.asarray(tuned.strength * noise))
+    solver = tuned.solver(noise)
     pairs = zip(case.truth, case.y, strict=True)
-    return jnp.stack([one(solver, _problem(case, y, denoiser), jnp.asarray(x)) for x, y in pairs])
+    return jnp.stack([one(solver, _problem(case, y, prior), jnp.asarray(x)) for x, y in pairs])
 
 
 def _psnr_of_tv(case: Case, weight: float) -> list[float]:
@@ -115,7 +107,7 @@ def _problem(case: Case, y: Any, prior: Any, weight: Any = 1.0) -> Restoration:
 
 
 def _psnr(truth: Any, image: Any) -> Any:
-    return -10 * jnp.log10(jnp.mean((truth - image) ** 2))
+    return dm_pix.psnr(jnp.asarray(truth)[..., None], jnp.asarray(image)[..., None])
 
 
 def _at_least(name: str, value: float, least: float) -> Row:
