@@ -1,4 +1,4 @@
-"""The experiment on plug-and-play ADMM: what is measured, what modes are compared, what is drawn."""
+"""The experiment on plug-and-play ADMM: measurements, the modes compared, the figure."""
 
 import jax
 import jax.numpy as jnp

@@ -1,0 +1,1 @@
+"""Accelerated magnetic resonance imaging: `python -m experiments.mri`."""
