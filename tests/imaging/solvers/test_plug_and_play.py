@@ -99,6 +99,11 @@ def iterates(name, reference, solver, weight, steps):
             x = reference.prox(z - u, solver.step_size)
         elif name == "half-quadratic":
             x = reference.denoise(reference.prox(x, solver.step_size), sigma)
+        elif name == "primal-dual":
+            size, before = float(solver.dual_size), x
+            x = reference.denoise(x - solver.step_size * A.T @ u, sigma)
+            ahead = A @ (2 * x - before) - y
+            u = (u + size * ahead) / (1 + size * reference.noise**2)
         elif name == "RED gradient":
             pull = weight * (x - reference.denoise(x, sigma))
             x = x - solver.step_size * (reference.slope(x) + pull)
@@ -107,11 +112,11 @@ def iterates(name, reference, solver, weight, steps):
         yield reference.denoise(x + u, sigma) if name == "ADMM" else x
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "primal-dual"])
 def test_every_iterate_is_that_of_numpy(name, problem, solvers):
     solver = solvers[name]
     start = problem.data.operator.adjoint(problem.data.y)
-    state = solver.init(problem, start)
+    state = solver.init(problem, solver.unknown(problem, start))
 
     @eqx.filter_jit
     def step(state):
