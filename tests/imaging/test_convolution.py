@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from unrolljax.imaging import convolution
 from unrolljax.imaging.convolution import convolve, convolve_by_products
 
 
@@ -94,11 +93,13 @@ def test_vmap_is_a_loop(axes):
         assert relative(jax.tree.map(lambda v, k=k: v[k], found), alone) < 1e-12
 
 
-def test_sums_over_large_batches_are_split_without_changing_them():
-    x, kernel = arrays(8, (32, 32), 2, 2, (3, 3))
-    assert convolution._PART < 8 * 32 * 32
+@BORDERS
+@pytest.mark.parametrize("size", [(3, 5), (7, 1), (9, 9)])
+@pytest.mark.parametrize("channels", [(1, 4), (5, 2)])
+def test_derivatives_in_kernels_are_those_of_jax(border, size, channels):
+    x, kernel = arrays(3, (16, 12), *channels, size)
     found, expected = (
-        jax.jit(jax.grad(lambda k, form=form: jnp.sum(jnp.sin(form(x, k, "zero")))))(kernel)
+        jax.jit(jax.grad(lambda k, form=form: jnp.sum(jnp.sin(form(x, k, border)))))(kernel)
         for form in (convolve, stock)
     )
     assert relative(found, expected) < 1e-12

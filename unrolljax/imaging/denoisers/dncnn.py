@@ -16,7 +16,7 @@ class DnCNN(nn.Module):
     it: weights that were trained with it are folded into these. Trained for one noise level, it
     takes no notice of `sigma`. Any image size.
 
-    - `depth`: convolutions; `width`: their channels.
+    - `depth`: convolutions, two at least; `width`: their channels.
     - `activation`: ReLU as published; a smooth one, such as `flax.linen.softplus`, where second
       derivatives must exist (`GradientStep`). Compared by identity.
     """
@@ -32,7 +32,7 @@ class DnCNN(nn.Module):
     ) -> Float[Array, "batch height width channels"]:
         """The images without their noise, whatever its level."""
         del sigma
-        hidden = x
-        for _ in range(self.depth - 1):
-            hidden = self.activation(Convolution(self.width, bias=True)(hidden))
-        return x - Convolution(self.channels, bias=True)(hidden)
+        hidden = Convolution(self.width, bias=True)(x)
+        for width in [self.width] * (self.depth - 2) + [self.channels]:
+            hidden = Convolution(width, bias=True, activation=self.activation)(hidden)
+        return x - hidden

@@ -48,8 +48,8 @@ class DRUNet(nn.Module):
     def _residual(self, x: Float[Array, "batch rows columns width"]) -> Array:
         """Blocks of two convolutions, added to what they read."""
         for _ in range(self.blocks):
-            hidden = nn.relu(Convolution(x.shape[-1])(x))
-            x = x + Convolution(x.shape[-1], initializer=_SMALL)(hidden)
+            hidden = Convolution(x.shape[-1])(x)
+            x += Convolution(x.shape[-1], initializer=_SMALL, activation=nn.relu)(hidden)
         return x
 
 

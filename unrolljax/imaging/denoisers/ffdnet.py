@@ -18,7 +18,7 @@ class FFDNet(nn.Module):
     Predicts the noise. Has no biases, so that scaling the image and `sigma` scales the output
     (Mohan et al. 2020): it works at noise levels above those of its training. Any image size.
 
-    - `depth`: convolutions; `width`: their channels.
+    - `depth`: convolutions, two at least; `width`: their channels.
     """
 
     depth: int = 7
@@ -31,7 +31,8 @@ class FFDNet(nn.Module):
     ) -> Float[Array, "batch height width channels"]:
         """The images without their noise; `sigma`: its standard deviation, one or one an image."""
         hidden = with_noise_map(to_channels(pad_to_multiple(x, 2), 2), sigma)
-        for _ in range(self.depth - 1):
-            hidden = nn.relu(Convolution(self.width)(hidden))
-        noise = to_pixels(Convolution(4 * self.channels)(hidden), 2)
+        hidden = Convolution(self.width)(hidden)
+        for _ in range(self.depth - 2):
+            hidden = Convolution(self.width, activation=nn.relu)(hidden)
+        noise = to_pixels(Convolution(4 * self.channels, activation=nn.relu)(hidden), 2)
         return x - noise[:, : x.shape[1], : x.shape[2]]

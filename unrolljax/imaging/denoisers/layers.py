@@ -1,6 +1,9 @@
 """The layers of the networks: the one convolution, and trading pixels for channels."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -8,13 +11,18 @@ from unrolljax.imaging.convolution import Border, convolve
 
 
 class Convolution(nn.Module):
-    """`convolve` with a learned kernel and, if asked for, a bias; the parameters' dtype is x's."""
+    """`convolve` with a learned kernel and, if asked for, a bias; the parameters' dtype is x's.
+
+    - `activation`: of what it reads. Derivatives compute it again: a loop that is differentiated
+      stores one array for each layer instead of two.
+    """
 
     features: int
     size: int = 3
     bias: bool = False
     border: Border = "zero"
     initializer: nn.initializers.Initializer = nn.initializers.he_normal()
+    activation: Callable[[Array], Array] | None = None
 
     @nn.compact
     def __call__(
@@ -22,11 +30,21 @@ class Convolution(nn.Module):
     ) -> Float[Array, "batch height width outputs"]:
         """One convolution of a batch."""
         shape = (self.size, self.size, x.shape[-1], self.features)
-        y = convolve(x, self.param("kernel", self.initializer, shape, x.dtype), self.border)
+        y = self._convolve(x, self.param("kernel", self.initializer, shape, x.dtype))
         if not self.bias:
             return y
         bias = self.param("bias", nn.initializers.zeros, (1, 1, 1, self.features), x.dtype)
         return y + bias
+
+    def _convolve(self, x: Array, kernel: Array) -> Array:
+        activation = self.activation
+        if activation is None:
+            return convolve(x, kernel, self.border)
+
+        def activated(x: Array, kernel: Array) -> Array:
+            return convolve(activation(x), kernel, self.border)
+
+        return jax.checkpoint(activated, prevent_cse=False)(x, kernel)
 
 
 def to_channels(
