@@ -47,6 +47,19 @@ def test_both_drivers_take_the_same_steps():
     assert float(a.value) == float(b.value)
 
 
+@pytest.mark.parametrize("max_steps", [1, 2, 12, 13, 14, 40])
+def test_without_a_test_the_last_steps_tell_what_all_would(mode, max_steps):
+    last, every = (
+        solve(contraction, 0.3, mode, max_steps=max_steps, tol=None, trace_every=k).info
+        for k in (0, 1)
+    )
+    assert int(last.status) == int(every.status) == uj.Status.COMPLETED
+    assert int(last.steps) == max_steps
+    assert float(last.residual) == float(every.residual)
+    assert float(last.first_residual) == float(every.first_residual)
+    np.testing.assert_allclose(last.rate, every.rate, rtol=1e-3)
+
+
 def test_max_steps(mode):
     solution = solve(contraction, 0.3, mode, max_steps=3)
     assert int(solution.status) == uj.Status.MAX_STEPS

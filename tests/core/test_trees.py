@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from unrolljax.core import trees
 
@@ -28,6 +29,15 @@ def test_the_gradient_of_a_complex_leaf_points_uphill():
 def test_real_dot_is_the_inner_product_of_pairs():
     a, b = jnp.asarray([1 + 2j, 3j]), jnp.asarray([2 - 1j, 1 + 1j])
     np.testing.assert_allclose(trees.real_dot(a, b), np.vdot(a, b).real)
+
+
+@pytest.mark.parametrize("shape", [(4096,), (71, 3, 29)])
+def test_long_leaves_are_summed_like_short_ones(shape):
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape) for _ in range(2))
+    found = trees.real_dot(jnp.asarray(a), jnp.asarray(b))
+    np.testing.assert_allclose(found, np.vdot(a, b).real, rtol=1e-12)
+    np.testing.assert_allclose(trees.norm(jnp.asarray(a)), np.linalg.norm(a), rtol=1e-14)
 
 
 def test_arrays_leaves_structure_alone():

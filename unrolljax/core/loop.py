@@ -21,6 +21,9 @@ Checkpoint = Literal["sqrt", "all"] | int | None
 DIVERGENCE_FACTOR = 1e10
 """A residual that has grown by this factor over the first one will not come back."""
 
+TAIL = 12
+"""Steps at the end of a loop without a test whose residuals are measured; they fix the rate."""
+
 
 class Info(NamedTuple):
     """Diagnostics of a loop, kept apart from the state; none of it carries a derivative."""
@@ -73,23 +76,38 @@ def run(
 def measure(
     solver: Solver, problem: Problem, old: State, new: State, info: Info, stop: Stop
 ) -> Info:
-    """The diagnostics after one step from `old` to `new`; outside every derivative."""
-    problem, old, new = trees.stop_gradient((problem, old, new))
-    residual = trees.norm(trees.stop_gradient(solver).residual(problem, old, new))
-    residual = residual.astype(info.residual.dtype)
-    first = jnp.where(info.steps == 0, residual, info.first_residual)
-    ratio = residual / jnp.where(info.residual > 0, info.residual, 1)
-    rate = jnp.where(info.steps < 2, ratio, jnp.sqrt(info.rate * ratio))
-    trace = info.trace
-    if stop.trace_every:
-        row = (info.steps + 1) // stop.trace_every - 1
-        due = (info.steps + 1) % stop.trace_every == 0
-        trace = jnp.where(due, trace.at[row].set(residual), trace)
-    status = info.status
-    if stop.tol is not None:
-        size = trees.norm(solver.read(new)).astype(residual.dtype)
-        status = _judge(residual, first, size, jnp.asarray(stop.tol).astype(residual.dtype))
-    return Info(status, info.steps + 1, residual, first, rate, trace)
+    """The diagnostics after one step from `old` to `new`; outside every derivative.
+
+    Where nothing is tested or traced, only the first step and the last ones are measured: a norm
+    can cost as much as a step.
+    """
+    solver, problem, old, new = trees.stop_gradient((solver, problem, old, new))
+    unseen = stop.tol is None and not stop.trace_every
+    begun = max(stop.max_steps - TAIL, 0) if unseen else 0
+
+    def measured(info: Info) -> Info:
+        residual = trees.norm(solver.residual(problem, old, new)).astype(info.residual.dtype)
+        first = jnp.where(info.steps == 0, residual, info.first_residual)
+        ratio = residual / jnp.where(info.residual > 0, info.residual, 1)
+        rate = jnp.where(info.steps < begun + 2, ratio, jnp.sqrt(info.rate * ratio))
+        trace = _traced(info, residual, stop.trace_every)
+        status = info.status
+        if stop.tol is not None:
+            size = trees.norm(solver.read(new)).astype(residual.dtype)
+            status = _judge(residual, first, size, jnp.asarray(stop.tol).astype(residual.dtype))
+        return Info(status, info.steps + 1, residual, first, rate, trace)
+
+    if not begun:
+        return measured(info)
+    due = (info.steps == 0) | (info.steps >= begun)
+    return jax.lax.cond(due, measured, lambda info: info._replace(steps=info.steps + 1), info)
+
+
+def _traced(info: Info, residual: Array, every: int) -> Float[Array, " records"]:
+    if not every:
+        return info.trace
+    due = (info.steps + 1) % every == 0
+    return jnp.where(due, info.trace.at[(info.steps + 1) // every - 1].set(residual), info.trace)
 
 
 def _judge(residual: Array, first: Array, size: Array, tol: Array) -> Int[Array, ""]:

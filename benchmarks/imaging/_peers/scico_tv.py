@@ -1,8 +1,8 @@
 """TV deblurring by scico's ADMM, its linear subproblem solved by FFT; run by scico's interpreter.
 
 Argument: an .npz with `y` (height, width), `kernel`, `weights`, `penalty` and `iterations`. Prints
-seconds an iteration (of a long solve), seconds of a solve for each weight (the first compiles), and
-the objective at the last one.
+seconds an iteration (of a long solve), of each instance from its operators on, of each weight with
+the same operators, and the objective at the last weight.
 """
 
 import json
@@ -21,36 +21,45 @@ LONG = 1000
 def main(path: str) -> None:
     """Measure and print."""
     given = np.load(path)
-    y = snp.array(given["y"])
     middle = snp.array([n // 2 for n in given["kernel"].shape])
-    blur = linop.CircularConvolve(snp.array(given["kernel"]), y.shape, h_center=middle)
-    differences = linop.FiniteDifference(y.shape, circular=True)
 
-    def solve(weight: float, iterations: int):
-        begun = time.perf_counter()
+    def operators():
+        y = snp.array(given["y"])
+        blur = linop.CircularConvolve(snp.array(given["kernel"]), y.shape, h_center=middle)
+        return loss.SquaredL2Loss(y=y, A=blur), linop.FiniteDifference(y.shape, circular=True)
+
+    def solve(terms, weight: float, iterations: int) -> ADMM:
+        misfit, differences = terms
         solver = ADMM(
-            f=loss.SquaredL2Loss(y=y, A=blur),
+            f=misfit,
             g_list=[weight * functional.L21Norm()],
             C_list=[differences],
             rho_list=[float(given["penalty"])],
-            x0=y,
+            x0=misfit.y,
             maxiter=iterations,
             subproblem_solver=CircularConvolveSolver(),
             itstat_options={"display": False},
         )
-        begun_iterating = time.perf_counter()
         jax.block_until_ready(solver.solve())
-        now = time.perf_counter()
-        return now - begun, (now - begun_iterating) / iterations, solver
+        return solver
 
-    solves = [solve(float(w), int(given["iterations"])) for w in given["weights"]]
-    _, iteration, _ = solve(float(given["weights"][0]), LONG)
+    def seconds(call) -> float:
+        begun = time.perf_counter()
+        call()
+        return time.perf_counter() - begun
+
+    iterations, weights = int(given["iterations"]), [float(w) for w in given["weights"]]
+    terms = operators()
+    last = [solve(terms, weight, iterations) for weight in weights][-1]
     print(
         json.dumps(
             {
-                "iteration": iteration,
-                "instances": [seconds for seconds, _, _ in solves],
-                "objective": float(solves[-1][2].objective()),
+                "iteration": seconds(lambda: solve(terms, weights[0], LONG)) / LONG,
+                "instances": [
+                    seconds(lambda w=w: solve(operators(), w, iterations)) for w in weights
+                ],
+                "weights": [seconds(lambda w=w: solve(terms, w, iterations)) for w in weights],
+                "objective": float(last.objective()),
             }
         )
     )
