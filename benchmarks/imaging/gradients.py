@@ -73,7 +73,7 @@ def _truth() -> Array:
 
 def _problem() -> Restoration:
     truth = _truth()
-    blur = Blur(psf.gaussian(9, 1.0), truth.shape)
+    blur = Blur(psf.gaussian(9, 1.0), truth.shape)  # pyright: ignore
     noise = NOISE * np.random.default_rng(0).standard_normal(truth.shape)
     network = initialised(Averaged(depth=4, width=8), jax.random.key(0), dtype=jnp.dtype(float))
     # Weights as they start are a permutation of pixels: some noise makes them a network.

@@ -55,7 +55,7 @@ def _psnr(
     solver: PnPADMM, kernel: Array, pictures: Array, noise: Array, prior: Equivariant
 ) -> Float[Array, ""]:
     def one(truth: Array, key: Array) -> Array:
-        blur = Blur(kernel, truth.shape)
+        blur = Blur(kernel, truth.shape)  # pyright: ignore
         y = blur(truth) + noise * jax.random.normal(key, truth.shape)
         problem = Restoration(Gaussian(blur, y, noise), prior)
         stop = uj.Stop(ITERATIONS, tol=None)

@@ -62,7 +62,7 @@ def _training(axes: Axes, lines: list[Line]) -> None:
         ):
             found = [(line["step"], line[prefix + name]) for line in lines if prefix + name in line]
             if found:
-                axes.plot(*np.asarray(found).T, color=colour, **style)
+                axes.plot(*np.asarray(found).T, color=colour, **style)  # pyright: ignore
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(title="training: loss on drawn skies, dB", xlabel="step")
     axes.grid(alpha=0.3)

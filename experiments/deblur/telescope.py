@@ -53,13 +53,13 @@ class Telescope(eqx.Module):
 
     def poisson(self, exposure: Exposure) -> data_terms.Poisson:
         """The counts as they are distributed."""
-        seen = operators.Inpainting(exposure.seen, exposure.seen.shape)
+        seen = operators.Inpainting(exposure.seen, exposure.seen.shape)  # pyright: ignore
         through = operators.Compose(seen, self._blur(exposure.seen))
         return data_terms.Poisson(through, exposure.counts, self.background, self.peak)
 
     def gaussian(self, exposure: Exposure) -> data_terms.Gaussian:
         """The counts as numbers with errors: the root of what the neighbours count."""
-        near = operators.Blur(psf.gaussian(9, NEAR).astype(self.peak.dtype), exposure.seen.shape)
+        near = operators.Blur(psf.gaussian(9, NEAR).astype(self.peak.dtype), exposure.seen.shape)  # pyright: ignore
         expected = near(exposure.counts) / jnp.maximum(near(exposure.seen), 1e-3)
         deviation = jnp.sqrt(jnp.maximum(expected, self.background)) / self.peak
         y = (exposure.counts - self.background) / self.peak
@@ -68,10 +68,10 @@ class Telescope(eqx.Module):
 
     def filled(self, exposure: Exposure) -> Scene:
         """The exposure in grey values, its holes filled from their neighbours."""
-        near = operators.Blur(psf.gaussian(9, 1.0).astype(self.peak.dtype), exposure.seen.shape)
+        near = operators.Blur(psf.gaussian(9, 1.0).astype(self.peak.dtype), exposure.seen.shape)  # pyright: ignore
         around = near(exposure.counts) / jnp.maximum(near(exposure.seen), 1e-3)
         counts = jnp.where(exposure.seen > 0, exposure.counts, around)
         return (counts - self.background) / self.peak
 
     def _blur(self, like: Scene) -> operators.Blur:
-        return operators.Blur(self.kernel, like.shape)
+        return operators.Blur(self.kernel, like.shape)  # pyright: ignore

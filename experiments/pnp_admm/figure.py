@@ -20,14 +20,14 @@ def draw(
 ) -> None:
     """Write the figure as PNG."""
     figure = Figure(figsize=(14, 8), layout="constrained")
-    above, below = figure.subfigures(2, 1)
-    places: Any = above.subplots(1, len(pictures))
+    halves: Any = figure.subfigures(2, 1)
+    places: Any = halves[0].subplots(1, len(pictures))
     for axes, (name, picture) in zip(places, pictures.items(), strict=True):
         _picture(axes, picture)
         score = scores.get(name)
         line = f"{score['PSNR dB']:.2f} dB, SSIM {score['SSIM']:.3f}" if score else " "
         axes.set_title(f"{name}\n{line}")
-    panels: Any = below.subplots(1, 2)
+    panels: Any = halves[1].subplots(1, 2)
     _against_time(panels[0], courses)
     _against_memory(panels[1], courses)
     figure.savefig(path, dpi=110, bbox_inches="tight")

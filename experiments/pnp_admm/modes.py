@@ -50,7 +50,7 @@ class Comparison(eqx.Module):
     stop: uj.Stop
     held_out: Measured
     optimizer: optax.GradientTransformation
-    penalty: float = eqx.field(converter=jnp.asarray)
+    penalty: float = eqx.field(converter=jnp.asarray)  # pyright: ignore
     batch: int = eqx.field(static=True)
     size: int = eqx.field(static=True)
 

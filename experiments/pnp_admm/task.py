@@ -31,7 +31,7 @@ class Task(eqx.Module):
 
     def measure(self, picture: Picture, key: Array) -> data_terms.Gaussian:
         """Circular blur, then white noise."""
-        blur = operators.Blur(self.kernel, picture.shape)
+        blur = operators.Blur(self.kernel, picture.shape)  # pyright: ignore
         noise = self.noise * jax.random.normal(key, picture.shape, picture.dtype)
         return data_terms.Gaussian(blur, blur(picture) + noise, self.noise)
 

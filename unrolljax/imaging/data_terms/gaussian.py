@@ -44,15 +44,16 @@ class Gaussian(DataTerm):
         - `deviation`: the noise's, positive, of y's shape; infinite where nothing was measured,
           whatever y is there. Of photon counts, the root of their expectation.
         """
-        y, deviation = as_float(y), as_array(deviation)
-        if jnp.shape(deviation) != jnp.shape(y):
+        measured, deviation = jnp.asarray(as_float(y)), as_array(deviation)
+        if deviation.shape != measured.shape:
             raise ValueError(
-                f"Gaussian.weighted(deviation) has shape {jnp.shape(deviation)}, y {jnp.shape(y)}."
+                f"Gaussian.weighted(deviation) has shape {deviation.shape}, y {measured.shape}."
             )
         check_at_least(deviation, 0, "Gaussian.weighted(deviation)", strictly=True)
-        weights = (1 / deviation).astype(y.dtype)
-        seen = jnp.where(weights > 0, y, 0) * weights
-        return cls(Compose(Inpainting(weights, y.shape), operator), seen, jnp.ones((), y.dtype))
+        weights = (1 / deviation).astype(measured.dtype)
+        mask = Inpainting(weights, measured.shape)  # pyright: ignore
+        seen = jnp.where(weights > 0, measured, 0) * weights
+        return cls(Compose(mask, operator), seen, jnp.ones((), measured.dtype))
 
     def value(self, x: Image) -> Float[Array, ""]:
         """`|A x - y|^2 / (2 sigma^2)`."""
