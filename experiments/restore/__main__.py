@@ -18,6 +18,7 @@ from experiments.restore.methods import NUMBERS
 from experiments.restore.pictures import BadInput, read, write
 from experiments.restore.psf import read_mask, read_psf
 from experiments.restore.tiling import TILE, tiling
+from unrolljax.imaging.denoisers import Equivariant
 from unrolljax.imaging.denoisers.pretrained import pretrained
 from unrolljax.lab import folder
 from unrolljax.lab.main import stamp
@@ -26,7 +27,7 @@ from unrolljax.lab.main import stamp
 def main(arguments: Sequence[str] | None = None, denoiser: Any = None) -> int:
     """Run the command line; returns 0, 1 where a solve failed, or 2 where the input is wrong.
 
-    - `denoiser`: of grey images, for plug-and-play; by default the pretrained one.
+    - `denoiser`: of grey images, for plug-and-play; by default the pretrained one in four views.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     asked = parser().parse_args(arguments)
@@ -71,7 +72,7 @@ def restore(asked: argparse.Namespace, command: str, denoiser: Any) -> list[str]
     measurement = measure(picture.values, ignored, asked.noise, asked.counts, from_zero)
     tiles = tiling(size, None if psf is None else psf.kernel, asked.tile)
     if asked.method == "pnp" and denoiser is None:
-        denoiser = pretrained()
+        denoiser = Equivariant(pretrained(), views=4)
     output = asked.output or Path("runs/restore") / stamp()
     output.mkdir(parents=True, exist_ok=True)
 
