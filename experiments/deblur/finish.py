@@ -49,7 +49,7 @@ class Methods(NamedTuple):
 
 
 def finish(methods: Methods, key: Array, size: int, folder: Path) -> dict[str, Any]:
-    """PSNR and SSIM by method, the learned numbers, failed solves, and the figure."""
+    """PSNR and SSIM by method, the learned numbers, how solves ended, and the figure."""
     telescope = methods.sky.telescope
     scene, tuning = jax.random.split(key)
     truth = jnp.asarray(grey("hubble_deep_field")[CROP], telescope.peak.dtype)[..., None]
@@ -60,12 +60,12 @@ def finish(methods: Methods, key: Array, size: int, folder: Path) -> dict[str, A
     by_method = {name: scores(image, truth) for name, image in images.items()}
     pictures = {n: np.asarray(v, float)[..., 0] for n, v in {"truth": truth, **images}.items()}
     figure.draw(folder / "figure.png", pictures, by_method, metrics.read(folder / "metrics.jsonl"))
-    ends = {name: uj.Status(int(solution.status)) for name, solution in found.items()}
+    ends = {name: uj.Status(int(solution.status)).name for name, solution in found.items()}
     return {
         **by_method,
         "steps": {name: int(solution.steps) for name, solution in found.items()},
         "fixed point": _numbers(methods.trained.fixed),
-        "failed": {name: end.name for name, end in ends.items() if end.failed},
+        "status": ends,
     }
 
 

@@ -15,11 +15,11 @@ from unrolljax.imaging.training import Measured, Restorer
 
 
 class Gallery(NamedTuple):
-    """The pictures by method, the truth among them; the mask; the solves that did not converge."""
+    """The pictures by method, the truth among them; the mask; how the solves ended."""
 
     pictures: dict[str, NDArray]
     mask: NDArray
-    unsolved: list[str]
+    status: dict[str, str]
 
 
 def gallery(
@@ -39,5 +39,5 @@ def gallery(
     images |= {name: solution.value for name, solution in solutions.items()}
     pictures = {name: np.asarray(image[..., 0]) for name, image in images.items()}
     mask = np.asarray(data.operator.mask)  # pyright: ignore
-    unsolved = [n for n, s in solutions.items() if int(s.status) > Status.COMPLETED]
-    return Gallery(pictures, mask, unsolved)
+    status = {name: Status(int(found.status)).name for name, found in solutions.items()}
+    return Gallery(pictures, mask, status)

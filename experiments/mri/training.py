@@ -69,7 +69,7 @@ def build(config: "Config") -> lab.Experiment:
         lines = metrics.read(folder / "metrics.jsonl")
         figure.draw(folder / "figure.png", found, by_method, lines)
         solver = {n: float(v) for n, v in vars(restorer.solver).items()}
-        return {**by_method, "solver": solver, "not converged": found.unsolved}
+        return {**by_method, "solver": solver, "status": found.status}
 
     seen = np.round(255 * picture).astype(np.uint8)
     return lab.Experiment(
