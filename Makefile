@@ -1,4 +1,4 @@
-# make demo   installs into .venv and runs the main job (learned deblurring, implicit gradient)
+# make demo   installs into .venv and runs the main job (the Hubble deep field, implicit gradient)
 # make test   installs into .venv and runs the tests
 # make check  lint, types and the direction of imports
 PYTHON ?= python3

@@ -35,9 +35,10 @@ def build(config: "Config") -> lab.Experiment:
     """
     scanner = data.Scanner(config.mask, config.acceleration, config.centre, config.noise)
     gradient, stop = config.gradient.build(), config.stop.build()
+    misfit = 2 * config.noise**2
     objective, measure = {
         "truth": (Equilibrium(gradient, stop, config.penalty), decibels),
-        "splitting": (Splitting(gradient, stop), jnp.asarray),
+        "splitting": (Splitting(gradient, stop, config.penalty / misfit), jnp.asarray),
     }[config.supervision]
     start = Restorer.start(config.solver.build(), Equivariant(pretrained(), views=2))
     squares = jnp.asarray(tiles(config.tiles, max(config.crop, 128), seed=config.seed))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from unrolljax.core import trees
+from unrolljax.core.solution import Solution
 from unrolljax.core.stop import Stop
 from unrolljax.gradients.implicit import Implicit
 from unrolljax.gradients.mode import GradientMode
@@ -43,23 +44,36 @@ class Equilibrium(eqx.Module):
         Raises ValueError for a solver without a denoiser, or with one strength for each layer.
         """
         del source
-        sigma = _strength(restorer)
+        weight = jnp.asarray(self.penalty)
 
         def one(data, truth):
             solution = restorer(data, gradient=self.gradient, stop=self.stop)
             error = jnp.mean((solution.value - truth) ** 2)
-            point = restorer.solver.read(solution.state)
-            point = point if isinstance(point, jax.Array) else solution.value
-            excess = jacobian_penalty(
-                restorer.prior,
-                trees.stop_gradient(point),
-                trees.stop_gradient(sigma),
-                margin=self.margin,
-                steps=self.power_steps,
-            )
-            return error + jnp.asarray(self.penalty).astype(error.dtype) * excess, solution.status
+            excess = stretch(restorer, solution, self.margin, self.power_steps)
+            return error + weight.astype(error.dtype) * excess, solution.status
 
         return Outcome(*jax.vmap(one)(*batch))
+
+
+def stretch(
+    restorer: Restorer,
+    solution: Solution,
+    margin: Float[Array, ""] | float = 0.05,
+    power_steps: int = 10,
+) -> Float[Array, ""]:
+    """`jacobian_penalty` of a restorer's denoiser at its solution, which it leaves where it is.
+
+    Raises ValueError for a solver without a denoiser, or with one strength for each layer.
+    """
+    sigma = _strength(restorer)
+    point = restorer.solver.read(solution.state)
+    return jacobian_penalty(
+        restorer.prior,
+        trees.stop_gradient(point if isinstance(point, jax.Array) else solution.value),
+        trees.stop_gradient(sigma),
+        margin=margin,
+        steps=power_steps,
+    )
 
 
 def _strength(restorer: Restorer) -> Float[Array, ""]:

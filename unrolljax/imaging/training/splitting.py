@@ -16,6 +16,7 @@ from unrolljax.imaging.data_terms.data_term import DataTerm
 from unrolljax.imaging.data_terms.gaussian import Gaussian
 from unrolljax.imaging.data_terms.poisson import Poisson
 from unrolljax.imaging.training.end_to_end import Restorer
+from unrolljax.imaging.training.equilibrium import stretch
 from unrolljax.imaging.training.fit import Outcome
 
 Share = Float[Array, ""] | float
@@ -36,10 +37,13 @@ class Splitting(eqx.Module):
     constant: training by it is training by predictions of the measurement's mean, without truths.
 
     - `gradient`, `stop`: as of `EndToEnd`.
+    - `penalty`: None, or the weight of `jacobian_penalty`, as of `Equilibrium`, in the units of
+      the misfit: for implicit gradients, which are right at fixed points only.
     """
 
     gradient: GradientMode
     stop: Stop
+    penalty: Float[Array, ""] | float | None = None
 
     def __call__(self, restorer: Restorer, source: Any, batch: Halves) -> Outcome:
         """The misfit of every problem, and the statuses."""
@@ -48,7 +52,11 @@ class Splitting(eqx.Module):
         def one(first, second):
             solution = restorer(first, gradient=self.gradient, stop=self.stop)
             size = sum(leaf.size for leaf in tree_leaves(second.y))
-            return second.value(solution.value) / size, solution.status
+            misfit = second.value(solution.value) / size
+            if self.penalty is not None:
+                weight = jnp.asarray(self.penalty).astype(misfit.dtype)
+                misfit += weight * stretch(restorer, solution)
+            return misfit, solution.status
 
         return Outcome(*jax.vmap(one)(*batch))
 
