@@ -29,16 +29,16 @@ CHOSEN_BY = 4
 
 
 def build(config: "Config") -> lab.Experiment:
-    """With truths the loss is the error in dB, without the misfit of what is held back.
+    """The loss, in dB, is the error, or without truths the misfit of what is held back.
 
     The denoiser is the package's own; evaluations are on crops of the cameraman.
     """
     scanner = data.Scanner(config.mask, config.acceleration, config.centre, config.noise)
     gradient, stop = config.gradient.build(), config.stop.build()
     misfit = 2 * config.noise**2
-    objective, measure = {
-        "truth": (Equilibrium(gradient, stop, config.penalty), decibels),
-        "splitting": (Splitting(gradient, stop, config.penalty / misfit), jnp.asarray),
+    objective = {
+        "truth": Equilibrium(gradient, stop, config.penalty),
+        "splitting": Splitting(gradient, stop, config.penalty / misfit),
     }[config.supervision]
     start = Restorer.start(config.solver.build(), Equivariant(pretrained(), views=2))
     squares = jnp.asarray(tiles(config.tiles, max(config.crop, 128), seed=config.seed))
@@ -55,7 +55,7 @@ def build(config: "Config") -> lab.Experiment:
 
     def loss(restorer: Restorer, squares: Tiles, batch: Any, carry: None) -> lab.Outcome:
         error, status = objective(restorer, squares, batch)
-        return lab.Outcome(jnp.mean(measure(error)), status)
+        return lab.Outcome(jnp.mean(decibels(error)), status)
 
     def finish(restorer: Restorer, folder: Path) -> dict[str, Any]:
         truth = jnp.asarray(picture, jnp.zeros(()).dtype)[..., None]
@@ -91,5 +91,5 @@ def measured(scanner: data.Scanner, squares: Tiles, key: Array, count: int, size
 
 
 def decibels(error: Float[Array, " problems"]) -> Float[Array, " problems"]:
-    """Squared errors in dB: printed text has a hundred times those of a sky, and would rule."""
+    """Errors in dB: those of printed text are a hundred times those of a sky, and would rule."""
     return 10 * jnp.log10(error)
