@@ -122,6 +122,23 @@ def test_the_loss_is_the_second_halfs_misfit_of_the_firsts_restoration(network, 
     assert outcome.status[0] == Status.CONVERGED
 
 
+def test_the_penalty_adds_the_stretch_at_what_the_denoiser_reads(operator):
+    def stretching(x, sigma):
+        return 1.2 * x + 0 * sigma
+
+    restorer = Restorer.start(PnPADMM(0.005, 0.1), stretching)
+    y = operator(jnp.asarray(np.random.default_rng(0).random(operator.shape)))
+    batch = jax.tree.map(
+        lambda v: v[None], split_gaussian(Gaussian(operator, y, 0.05), jax.random.key(0))
+    )
+    plain, penalised = (
+        Splitting(Implicit(), Stop(20, 1e-9), penalty)(restorer, None, batch).error[0]
+        for penalty in (None, 0.5)
+    )
+    # The reflection 2 D - I stretches by 1.4; the margin is 0.05.
+    np.testing.assert_allclose(penalised - plain, 0.5 * (1.4 - 1 + 0.05), rtol=1e-6)
+
+
 @pytest.mark.usefixtures("standard_promotion")
 def test_training_without_truths_lowers_the_error_with_them(network, simulate, operator):
     def sample(operator, key):
